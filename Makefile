@@ -1,0 +1,74 @@
+# gristmill: `make help` lists what can be done here.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED ?= 0
+# Where scripts/deps.sh puts a Node when the system's is too old.
+export PATH := $(CURDIR)/.cache/node/bin:$(PATH)
+GO      ?= go
+LDFLAGS := -s -w
+TASKS   ?= 5
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/gristmill and the shipped circuit plugins
+	@mkdir -p bin/plugins
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gristmill ./cmd/gristmill
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/meter ./plugins/circuits/meter
+
+.PHONY: demo
+demo: build ## Run the whole product once: signed readings to settled proofs (TASKS=5)
+	bin/gristmill demo --tasks $(TASKS)
+
+.PHONY: test
+test: ## Install what the tests need and run everything
+	scripts/deps.sh
+	$(MAKE) --no-print-directory check
+
+.PHONY: check
+check: lint check-generated test-contracts test-js test-go test-e2e ## Run everything, the tools being there already
+
+.PHONY: lint
+lint: ## go vet, staticcheck, gofmt and govulncheck
+	scripts/lint.sh
+
+.PHONY: test-short
+test-short: ## The Go tests that take seconds
+	$(GO) test -short ./...
+
+.PHONY: test-go
+test-go: ## All Go tests, the concurrent rooms again under the race detector
+	scripts/test-go.sh
+
+.PHONY: test-contracts
+test-contracts: ## Solidity tests with Foundry
+	scripts/contracts-test.sh
+
+.PHONY: test-js
+test-js: ## The JavaScript client against the same vectors
+	cd client/js && npm test --silent
+
+.PHONY: test-e2e
+test-e2e: ## The real binary from outside: killed at every failpoint, at random, as separate processes
+	scripts/test-e2e.sh
+
+.PHONY: generate
+generate: ## Make the generated code again: contract bindings and protobuf
+	scripts/generate.sh
+
+.PHONY: check-generated
+check-generated: generate ## Fail if the generated code in git is not what generate makes
+	git diff --exit-code -- chain/bindings plugins/proto
+
+.PHONY: fmt
+fmt: ## Format Go and Solidity
+	gofmt -w $$(git ls-files '*.go')
+	cd contracts && $$(../scripts/foundry.sh) fmt
+
+.PHONY: clean
+clean: ## Remove what the build made
+	rm -rf bin dist contracts/out contracts/cache

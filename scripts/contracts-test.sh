@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Tests the contracts: formatting, every Solidity test, and the gas figures in contracts/snapshots, which a test run
+# rewrites: with CI set, a difference fails. Installs forge and the compiler if they are missing.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+forge=$("$root/scripts/foundry.sh")
+cd "$root/contracts"
+
+"$forge" fmt --check
+if [ -n "${CI:-}" ]; then
+  export FORGE_SNAPSHOT_CHECK=true
+fi
+"$forge" test "$@"
