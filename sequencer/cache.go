@@ -1,0 +1,82 @@
+package sequencer
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// cache believes what it was told for a while. Callers that miss the same key
+// at once share one load. Failed loads are not kept.
+type cache[K comparable, V any] struct {
+	load func(context.Context, K) (V, error)
+	ttl  time.Duration
+
+	mu      sync.Mutex
+	entries map[K]*entry[V]
+}
+
+type entry[V any] struct {
+	loaded chan struct{}
+	value  V
+	err    error
+	until  time.Time
+}
+
+// cacheMost bounds the entries; a full cache is emptied.
+const cacheMost = 100_000
+
+func newCache[K comparable, V any](ttl time.Duration, load func(context.Context, K) (V, error)) *cache[K, V] {
+	return &cache[K, V]{load: load, ttl: ttl, entries: map[K]*entry[V]{}}
+}
+
+func (c *cache[K, V]) get(ctx context.Context, key K) (V, error) {
+	c.mu.Lock()
+	e, ok := c.entries[key]
+	if ok {
+		select {
+		case <-e.loaded:
+			ok = e.err == nil && time.Now().Before(e.until)
+		default:
+		}
+	}
+	if !ok {
+		if len(c.entries) >= cacheMost {
+			clear(c.entries)
+		}
+		e = &entry[V]{loaded: make(chan struct{})}
+		c.entries[key] = e
+		// The load serves everyone who asks meanwhile: it does not end with
+		// the one request that began it.
+		go c.fill(context.WithoutCancel(ctx), key, e)
+	}
+	c.mu.Unlock()
+	select {
+	case <-e.loaded:
+		return e.value, e.err
+	case <-ctx.Done():
+		var zero V
+		return zero, ctx.Err()
+	}
+}
+
+const loadTimeout = 10 * time.Second
+
+func (c *cache[K, V]) fill(ctx context.Context, key K, e *entry[V]) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	e.value, e.err = c.load(ctx, key)
+	e.until = time.Now().Add(c.ttl)
+	close(e.loaded)
+}
+
+// forget drops the entries that match.
+func (c *cache[K, V]) forget(match func(K) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k := range c.entries {
+		if match(k) {
+			delete(c.entries, k)
+		}
+	}
+}
