@@ -1,0 +1,116 @@
+package enginetest
+
+import (
+	"fmt"
+	"math/big"
+
+	"github.com/consensys/gnark/frontend"
+)
+
+// chain squares and adds N times: every wire is as large as the field.
+type chain struct {
+	Out frontend.Variable `gnark:",public"`
+	In  frontend.Variable
+	N   int `gnark:"-"`
+}
+
+func (c *chain) Define(api frontend.API) error {
+	x := c.In
+	for range c.N {
+		x = api.Add(api.Mul(x, x), c.In)
+	}
+	api.AssertIsEqual(x, c.Out)
+	return nil
+}
+
+func (c *chain) assign(in int64, modulus *big.Int) frontend.Circuit {
+	x, start := big.NewInt(in), big.NewInt(in)
+	for range c.N {
+		x.Mul(x, x).Add(x, start).Mod(x, modulus)
+	}
+	return &chain{In: in, Out: x}
+}
+
+// bits takes N words apart into bits, so most wires are 0 or 1.
+type bits struct {
+	Sum   frontend.Variable `gnark:",public"`
+	Words []frontend.Variable
+}
+
+const wordBits = 60
+
+func (c *bits) Define(api frontend.API) error {
+	sum := frontend.Variable(0)
+	for _, w := range c.Words {
+		for _, b := range api.ToBinary(w, wordBits) {
+			sum = api.Add(sum, b)
+		}
+	}
+	api.AssertIsEqual(sum, c.Sum)
+	return nil
+}
+
+func (c *bits) assign(word uint64) frontend.Circuit {
+	words, sum := make([]frontend.Variable, len(c.Words)), 0
+	for i := range words {
+		words[i] = word
+		for w := word; w != 0; w &= w - 1 {
+			sum++
+		}
+	}
+	return &bits{Words: words, Sum: sum}
+}
+
+// single is the smallest circuit there is: one constraint, a domain of one.
+type single struct {
+	P frontend.Variable `gnark:",public"`
+	A frontend.Variable
+	B frontend.Variable
+}
+
+func (c *single) Define(api frontend.API) error {
+	api.AssertIsEqual(api.Mul(c.A, c.B), c.P)
+	return nil
+}
+
+// idle has wires that no constraint mentions, public and private: their
+// points are at infinity.
+type idle struct {
+	P      frontend.Variable    `gnark:",public"`
+	Unused frontend.Variable    `gnark:",public"`
+	Free   [9]frontend.Variable // mentioned nowhere
+	A, B   frontend.Variable
+}
+
+func (c *idle) Define(api frontend.API) error {
+	api.AssertIsEqual(api.Mul(c.A, c.A, c.B), c.P)
+	return nil
+}
+
+func (c *idle) assign() frontend.Circuit {
+	full := &idle{P: 45, Unused: 77, A: 3, B: 5}
+	for i := range full.Free {
+		full.Free[i] = i * 1000
+	}
+	return full
+}
+
+// committed uses a BSB22 commitment.
+type committed struct {
+	P frontend.Variable `gnark:",public"`
+	A frontend.Variable
+}
+
+func (c *committed) Define(api frontend.API) error {
+	committer, ok := api.(frontend.Committer)
+	if !ok {
+		return fmt.Errorf("builder %T makes no commitments", api)
+	}
+	v, err := committer.Commit(c.A)
+	if err != nil {
+		return err
+	}
+	api.AssertIsDifferent(v, 0)
+	api.AssertIsEqual(api.Mul(c.A, c.A), c.P)
+	return nil
+}

@@ -1,0 +1,115 @@
+package enginetest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/consensys/gnark-crypto/ecc"
+	"github.com/consensys/gnark/backend/groth16"
+	groth16bn254 "github.com/consensys/gnark/backend/groth16/bn254"
+	"github.com/consensys/gnark/backend/witness"
+	"github.com/consensys/gnark/constraint"
+	cs "github.com/consensys/gnark/constraint/bn254"
+	"github.com/consensys/gnark/frontend"
+	"github.com/consensys/gnark/frontend/cs/r1cs"
+	"github.com/rs/zerolog"
+
+	gnarklogger "github.com/consensys/gnark/logger"
+
+	"github.com/gristmill-zk/gristmill/gpu"
+)
+
+// Fixture is a compiled circuit with keys and a witness that satisfies it.
+type Fixture struct {
+	Circuit constraint.ConstraintSystem
+	PK      groth16.ProvingKey
+	VK      groth16.VerifyingKey
+	Witness witness.Witness
+	// Dump is the proving key as gnark dumps it.
+	Dump []byte
+
+	solution gpu.Solution
+}
+
+// silence keeps gnark, which logs every compilation, off the tests' output.
+var silence = sync.OnceFunc(func() { gnarklogger.Set(zerolog.Nop()) })
+
+// NewFixture compiles, sets up and solves. The keys are worth nothing outside
+// tests.
+func NewFixture(circuit, assignment frontend.Circuit) (*Fixture, error) {
+	silence()
+	field := ecc.BN254.ScalarField()
+	ccs, err := frontend.Compile(field, r1cs.NewBuilder, circuit, frontend.IgnoreUnconstrainedInputs())
+	if err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
+	f := &Fixture{Circuit: ccs}
+	if f.PK, f.VK, err = groth16.Setup(ccs); err != nil {
+		return nil, fmt.Errorf("set up: %w", err)
+	}
+	var dump bytes.Buffer
+	if err := f.PK.WriteDump(&dump); err != nil {
+		return nil, fmt.Errorf("dump: %w", err)
+	}
+	f.Dump = dump.Bytes()
+	if f.Witness, err = frontend.NewWitness(assignment, field); err != nil {
+		return nil, fmt.Errorf("witness: %w", err)
+	}
+	if len(ccs.GetCommitments().CommitmentIndexes()) == 0 {
+		f.solution, err = solve(ccs, f.Witness)
+	}
+	return f, err
+}
+
+func solve(ccs constraint.ConstraintSystem, full witness.Witness) (gpu.Solution, error) {
+	solved, err := ccs.Solve(full)
+	if err != nil {
+		return gpu.Solution{}, fmt.Errorf("solve: %w", err)
+	}
+	s := solved.(*cs.R1CSSolution)
+	n := ccs.GetNbConstraints()
+	return gpu.Solution{W: s.W, A: s.A[:n], B: s.B[:n], C: s.C[:n], NbPublic: ccs.GetNbPublicVariables()}, nil
+}
+
+// Solution is a copy of the solution, the caller's to spoil.
+func (f *Fixture) Solution() gpu.Solution {
+	s := f.solution
+	s.W, s.A, s.B, s.C = slices.Clone(s.W), slices.Clone(s.A), slices.Clone(s.B), slices.Clone(s.C)
+	return s
+}
+
+// Key is the proving key in memory.
+func (f *Fixture) Key() gpu.Key { return BytesKey(f.Dump) }
+
+// BytesKey is a key with the given bytes.
+func BytesKey(dump []byte) gpu.Key {
+	return gpu.Key{
+		ID:   sha256.Sum256(dump),
+		Size: int64(len(dump)),
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(dump)), nil },
+	}
+}
+
+// Request is a request for a right proof.
+func (f *Fixture) Request(t testing.TB) gpu.Request {
+	t.Helper()
+	blinding, err := gpu.NewBlinding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gpu.Request{Key: f.Key(), Solution: f.Solution(), Blinding: blinding}
+}
+
+// Verify checks a proof of the fixture's witness with gnark.
+func (f *Fixture) Verify(proof *gpu.Proof) error {
+	public, err := f.Witness.Public()
+	if err != nil {
+		return err
+	}
+	return groth16.Verify(&groth16bn254.Proof{Ar: proof.Ar, Bs: proof.Bs, Krs: proof.Krs}, f.VK, public)
+}
