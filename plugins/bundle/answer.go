@@ -1,0 +1,202 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/big"
+	"sync"
+
+	"github.com/consensys/gnark-crypto/ecc"
+	curve "github.com/consensys/gnark-crypto/ecc/bn254"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr/fft"
+	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
+	"github.com/consensys/gnark/logger"
+)
+
+// quietGnark keeps gnark from logging to standard output, which belongs to the
+// command that is running.
+var quietGnark = sync.OnceFunc(logger.Disable)
+
+// KnownAnswer proves the bundle's known answer, all wires of a public sample
+// task, with its proving key and checks the proof with its verifying key. So a
+// worker learns at installation, and not from a lost task, that circuit and keys
+// do not belong together. It costs about one proof.
+func (b *Bundle) KnownAnswer(ctx context.Context) error {
+	quietGnark()
+	wires, err := b.knownWires()
+	if err != nil {
+		return err
+	}
+	rows, err := b.Rows()
+	if err != nil {
+		return err
+	}
+	pk, err := b.ProvingKey()
+	if err != nil {
+		return err
+	}
+	if err := b.checkSizes(pk); err != nil {
+		return err
+	}
+	vk, err := b.VerifyingKey()
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	a, bb, c := rows.Evaluate(wires)
+	if i := firstUnsatisfied(a, bb, c); i >= 0 {
+		return blame(PartKnownAnswer, ErrMismatch, "constraint %d of the circuit is not satisfied", i)
+	}
+	proof, err := proveSample(pk, wires, a, bb, c)
+	if err != nil {
+		return blame(PartProvingKey, ErrMismatch, "the known answer can not be proven: %v", err)
+	}
+	if err := groth16.Verify(proof, vk, wires[1:b.Manifest.Circuit.PublicWires]); err != nil {
+		return blame(PartProvingKey, ErrMismatch, "its proof of the known answer does not verify: %v", err)
+	}
+	return nil
+}
+
+func (b *Bundle) knownWires() (fr.Vector, error) {
+	var wires fr.Vector
+	err := b.readPart(PartKnownAnswer, func(r io.Reader) error {
+		_, err := wires.ReadFrom(r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if uint64(len(wires)) != b.Manifest.Circuit.Wires {
+		return nil, blame(PartKnownAnswer, ErrMismatch, "it has %d wires, the circuit %d", len(wires), b.Manifest.Circuit.Wires)
+	}
+	if !wires[0].IsOne() {
+		return nil, blame(PartKnownAnswer, ErrMalformed, "its constant wire is not one")
+	}
+	return wires, nil
+}
+
+func firstUnsatisfied(a, b, c fr.Vector) int {
+	var product fr.Element
+	for i := range a {
+		if product.Mul(&a[i], &b[i]); !product.Equal(&c[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
+// checkSizes refuses a key of another circuit before a prover runs past the end
+// of it.
+func (b *Bundle) checkSizes(pk *groth16.ProvingKey) error {
+	c := &b.Manifest.Circuit
+	domain := ecc.NextPowerOfTwo(c.Constraints)
+	for _, size := range []struct {
+		name      string
+		got, want uint64
+	}{
+		{"domain", pk.Domain.Cardinality, domain},
+		{"A flags", uint64(len(pk.InfinityA)), c.Wires},
+		{"B flags", uint64(len(pk.InfinityB)), c.Wires},
+		{"A", uint64(len(pk.G1.A)) + count(pk.InfinityA), c.Wires},
+		{"B", uint64(len(pk.G1.B)) + count(pk.InfinityB), c.Wires},
+		{"B on G2", uint64(len(pk.G2.B)) + count(pk.InfinityB), c.Wires},
+		{"A's count", pk.NbInfinityA, count(pk.InfinityA)},
+		{"B's count", pk.NbInfinityB, count(pk.InfinityB)},
+		{"K", uint64(len(pk.G1.K)), c.Wires - uint64(c.PublicWires)},
+		{"Z", uint64(len(pk.G1.Z)), domain - 1},
+		{"commitments", uint64(len(pk.CommitmentKeys)), 0},
+	} {
+		if size.got != size.want {
+			return blame(PartProvingKey, ErrMismatch, "%s has size %d, the circuit's is %d", size.name, size.got, size.want)
+		}
+	}
+	return nil
+}
+
+func count(flags []bool) (n uint64) {
+	for _, f := range flags {
+		if f {
+			n++
+		}
+	}
+	return n
+}
+
+// proveSample is Groth16's prover with both blinding factors 1: the sample is
+// public, and this way every part of the key has to be right. It works from the
+// wires, since solving needs the plugin's own hints.
+func proveSample(pk *groth16.ProvingKey, wires, a, b, c fr.Vector) (*groth16.Proof, error) {
+	wiresA, wiresB := without(wires, pk.InfinityA), without(wires, pk.InfinityB)
+	private := wires[len(wires)-len(pk.G1.K):]
+	h := quotient(&pk.Domain, a, b, c)
+
+	var ar, bs1, krs, tail curve.G1Jac
+	var bs curve.G2Jac
+	for _, m := range []struct {
+		name string
+		run  func() error
+	}{
+		{"A", func() error { _, err := ar.MultiExp(pk.G1.A, wiresA, ecc.MultiExpConfig{}); return err }},
+		{"B", func() error { _, err := bs1.MultiExp(pk.G1.B, wiresB, ecc.MultiExpConfig{}); return err }},
+		{"B on G2", func() error { _, err := bs.MultiExp(pk.G2.B, wiresB, ecc.MultiExpConfig{}); return err }},
+		{"K", func() error { _, err := krs.MultiExp(pk.G1.K, private, ecc.MultiExpConfig{}); return err }},
+		{"Z", func() error { _, err := tail.MultiExp(pk.G1.Z, h[:len(pk.G1.Z)], ecc.MultiExpConfig{}); return err }},
+	} {
+		if err := m.run(); err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	ar.AddMixed(&pk.G1.Alpha)
+	ar.AddMixed(&pk.G1.Delta)
+	bs1.AddMixed(&pk.G1.Beta)
+	bs1.AddMixed(&pk.G1.Delta)
+	bs.AddMixed(&pk.G2.Beta)
+	bs.AddMixed(&pk.G2.Delta)
+
+	// C = Σ K + Σ Z + s·A + r·B − r·s·δ
+	var minusDelta curve.G1Affine
+	minusDelta.Neg(&pk.G1.Delta)
+	krs.AddAssign(&tail)
+	krs.AddAssign(&ar)
+	krs.AddAssign(&bs1)
+	krs.AddMixed(&minusDelta)
+
+	proof := new(groth16.Proof)
+	proof.Ar.FromJacobian(&ar)
+	proof.Bs.FromJacobian(&bs)
+	proof.Krs.FromJacobian(&krs)
+	return proof, nil
+}
+
+func without(wires fr.Vector, infinity []bool) fr.Vector {
+	out := make(fr.Vector, 0, len(wires))
+	for i := range wires {
+		if !infinity[i] {
+			out = append(out, wires[i])
+		}
+	}
+	return out
+}
+
+// quotient is (A·B − C)/Z over the domain. It overwrites its arguments.
+func quotient(domain *fft.Domain, a, b, c fr.Vector) fr.Vector {
+	n := int(domain.Cardinality)
+	for _, v := range []*fr.Vector{&a, &b, &c} {
+		*v = append(*v, make(fr.Vector, n-len(*v))...)
+		domain.FFTInverse(*v, fft.DIF)
+		domain.FFT(*v, fft.DIT, fft.OnCoset())
+	}
+	var z, one fr.Element
+	one.SetOne()
+	z.Exp(domain.FrMultiplicativeGen, big.NewInt(int64(n)))
+	z.Sub(&z, &one).Inverse(&z)
+	for i := range a {
+		a[i].Mul(&a[i], &b[i]).Sub(&a[i], &c[i]).Mul(&a[i], &z)
+	}
+	domain.FFTInverse(a, fft.DIF, fft.OnCoset())
+	return a
+}

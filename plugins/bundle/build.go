@@ -1,0 +1,418 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
+	cs "github.com/consensys/gnark/constraint/bn254"
+
+	"github.com/gristmill-zk/gristmill/internal/durable"
+	"github.com/gristmill-zk/gristmill/internal/failpoint"
+	"github.com/gristmill-zk/gristmill/internal/groth16vk"
+	"github.com/gristmill-zk/gristmill/wire"
+)
+
+// BuildConfig says what a bundle is made from.
+type BuildConfig struct {
+	// Source is the directory of the plugin's main package. It is built with
+	// the go command. Either Source or Binary must be set.
+	Source string
+
+	// Binary is a plugin executable for this machine.
+	Binary string
+
+	// BatchSize is how many messages a task has room for. 0 takes the
+	// plugin's own default.
+	BatchSize int
+
+	// OutDir is where bundles are kept, each in a directory named after its
+	// digest. It is made if missing.
+	OutDir string
+
+	// AllowInsecure accepts keys whose trapdoor this machine knew while it made
+	// them. Building without it is refused: there is no other setup yet.
+	AllowInsecure bool
+
+	// Reuse returns a bundle of OutDir that has the same executable and
+	// circuit, if there is one, and spares the setup.
+	Reuse bool
+
+	// Progress is told each stage as it begins. Nil is fine.
+	Progress func(stage string)
+
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+}
+
+func (c *BuildConfig) validate() error {
+	if (c.Source == "") == (c.Binary == "") {
+		return errors.New("bundle: exactly one of Source and Binary must be set")
+	}
+	if c.OutDir == "" {
+		return errors.New("bundle: OutDir must be set")
+	}
+	if c.BatchSize < 0 || c.BatchSize > wire.MaxBatch {
+		return fmt.Errorf("bundle: BatchSize is %d, must be 0 to %d", c.BatchSize, wire.MaxBatch)
+	}
+	if !c.AllowInsecure {
+		return fmt.Errorf("bundle: refused, a local setup %w: allow it for development only", ErrInsecure)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	return nil
+}
+
+// Names of the files of a bundle made here.
+const (
+	fileCircuit      = "circuit.r1cs"
+	fileDescription  = "description.json"
+	fileKnownAnswer  = "known-answer.wires"
+	fileProvingKey   = "proving.key"
+	fileVerifyingKey = "verifying.key"
+	fileEVMKey       = "verifying.key.evm"
+)
+
+// Build makes a bundle and opens it. OutDir holds either the whole bundle
+// afterwards or nothing of it.
+func Build(ctx context.Context, cfg BuildConfig) (*Bundle, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	quietGnark()
+	if err := os.MkdirAll(cfg.OutDir, 0o755); err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	removeLeftovers(cfg.OutDir)
+	dir, err := os.MkdirTemp(cfg.OutDir, buildPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	start := time.Now()
+	b := &builder{cfg: cfg, dir: dir}
+	if err := b.export(ctx); err != nil {
+		return nil, err
+	}
+	if cfg.Reuse {
+		if old := b.existing(ctx); old != nil {
+			return old, nil
+		}
+	}
+	if err := b.setup(ctx); err != nil {
+		return nil, err
+	}
+	final, err := b.publish(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Logger.InfoContext(ctx, "bundle built", slog.String("name", final.Manifest.Name),
+		slog.String("digest", final.Digest.String()), slog.String("dir", final.Dir),
+		slog.Uint64("constraints", final.Manifest.Circuit.Constraints), slog.Duration("took", time.Since(start)))
+	return final, nil
+}
+
+// buildPrefix begins the names of directories in which builds are under way.
+const buildPrefix = ".build-"
+
+// leftoverAge is longer than any build takes.
+const leftoverAge = 24 * time.Hour
+
+// removeLeftovers removes what killed builds left behind. What can not be
+// removed harms nobody.
+func removeLeftovers(store string) {
+	entries, err := os.ReadDir(store)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), buildPrefix) && time.Since(info.ModTime()) > leftoverAge {
+			_ = os.RemoveAll(filepath.Join(store, e.Name()))
+		}
+	}
+}
+
+// builder is one build under way in a directory of its own.
+type builder struct {
+	cfg      BuildConfig
+	dir      string
+	plugin   string
+	manifest Manifest
+}
+
+// description is what a plugin's export says.
+type description struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	CircuitInfo
+}
+
+// export makes the executable and what it says of its circuit.
+func (b *builder) export(ctx context.Context) error {
+	b.plugin = "plugin-" + runtime.GOOS + "-" + runtime.GOARCH
+	path := filepath.Join(b.dir, b.plugin)
+	if b.cfg.Source != "" {
+		b.cfg.Progress("compile plugin")
+		if err := goBuild(ctx, b.cfg.Source, path); err != nil {
+			return err
+		}
+	} else if err := copyExecutable(b.cfg.Binary, path); err != nil {
+		return err
+	}
+
+	b.cfg.Progress("compile circuit")
+	args := []string{"export", "--out", b.dir}
+	if b.cfg.BatchSize != 0 {
+		args = append(args, "--batch", strconv.Itoa(b.cfg.BatchSize))
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = []string{}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("bundle: the plugin's export failed: %w: %s", err, lastLines(out))
+	}
+	text, err := os.ReadFile(filepath.Join(b.dir, fileDescription))
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	var d description
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&d); err != nil {
+		return fmt.Errorf("bundle: the plugin's description: %w", err)
+	}
+	b.manifest = Manifest{
+		Format: FormatVersion, Name: d.Name, Version: d.Version, Keys: KeysInsecureDev, Circuit: d.CircuitInfo,
+		Tools: Tools{Go: runtime.Version(), Gnark: gnarkVersion()},
+	}
+	return os.Remove(filepath.Join(b.dir, fileDescription))
+}
+
+func goBuild(ctx context.Context, source, out string) error {
+	abs, err := filepath.Abs(out)
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", abs, ".")
+	cmd.Dir = source
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("bundle: go build in %s: %w: %s", source, err, lastLines(text))
+	}
+	return nil
+}
+
+func copyExecutable(from, to string) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return fmt.Errorf("bundle: plugin executable: %w", err)
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	_, err = io.Copy(dst, src)
+	if err := errors.Join(err, dst.Close()); err != nil {
+		return fmt.Errorf("bundle: copy the plugin executable: %w", err)
+	}
+	return nil
+}
+
+// lastLines shortens what a tool printed to what fits into an error.
+func lastLines(out []byte) string {
+	const most = 2000
+	text := strings.TrimSpace(string(out))
+	if len(text) > most {
+		text = "…" + text[len(text)-most:]
+	}
+	return text
+}
+
+// existing finds a finished bundle with the same executable and circuit.
+func (b *builder) existing(ctx context.Context) *Bundle {
+	plugin, err := hashFile(filepath.Join(b.dir, b.plugin))
+	if err != nil {
+		return nil
+	}
+	circuit, err := hashFile(filepath.Join(b.dir, fileCircuit))
+	if err != nil {
+		return nil
+	}
+	for _, dir := range list(b.cfg.OutDir) {
+		old, err := openManifest(dir)
+		if err != nil || old.Manifest.Tools != b.manifest.Tools {
+			continue
+		}
+		p, pErr := old.Part(PartPlugin)
+		c, cErr := old.Part(PartCircuit)
+		if pErr != nil || cErr != nil || p.SHA256 != plugin.SHA256 || c.SHA256 != circuit.SHA256 {
+			continue
+		}
+		if old, err = Open(ctx, dir); err == nil {
+			return old
+		}
+		b.cfg.Logger.WarnContext(ctx, "bundle is damaged, building another",
+			slog.String("dir", dir), slog.Any("error", err))
+	}
+	return nil
+}
+
+// list are the directories of a bundle store, hidden ones excepted.
+func list(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			out = append(out, filepath.Join(dir, e.Name()))
+		}
+	}
+	return out
+}
+
+// setup makes the keys.
+func (b *builder) setup(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.cfg.Progress("make keys")
+	system := new(cs.R1CS)
+	f, err := os.Open(filepath.Join(b.dir, fileCircuit))
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	_, err = system.ReadFrom(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("bundle: the plugin's circuit: %w", err)
+	}
+	var pk groth16.ProvingKey
+	var vk groth16.VerifyingKey
+	if err := groth16.Setup(system, &pk, &vk); err != nil {
+		return fmt.Errorf("bundle: setup: %w", err)
+	}
+	evm, err := groth16vk.EncodeVK(&vk)
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	b.manifest.VKID = groth16vk.ID(evm)
+	return errors.Join(
+		b.write(fileProvingKey, pk.WriteDump),
+		b.write(fileVerifyingKey, func(w io.Writer) error { _, err := vk.WriteRawTo(w); return err }),
+		b.write(fileEVMKey, func(w io.Writer) error { _, err := w.Write(evm); return err }),
+	)
+}
+
+func (b *builder) write(name string, content func(io.Writer) error) error {
+	f, err := os.OpenFile(filepath.Join(b.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	if err := errors.Join(content(f), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("bundle: write %s: %w", name, err)
+	}
+	return nil
+}
+
+// publish writes the manifest, checks the bundle as a worker would and moves it
+// to its place.
+func (b *builder) publish(ctx context.Context) (*Bundle, error) {
+	b.cfg.Progress("check bundle")
+	for _, p := range []Part{
+		{Name: PartPlugin, Path: b.plugin, OS: runtime.GOOS, Arch: runtime.GOARCH},
+		{Name: PartCircuit, Path: fileCircuit},
+		{Name: PartProvingKey, Path: fileProvingKey},
+		{Name: PartVerifyingKey, Path: fileVerifyingKey},
+		{Name: PartVerifyingKeyEVM, Path: fileEVMKey},
+		{Name: PartKnownAnswer, Path: fileKnownAnswer},
+	} {
+		hashed, err := hashFile(filepath.Join(b.dir, p.Path))
+		if err != nil {
+			return nil, err
+		}
+		p.Size, p.SHA256 = hashed.Size, hashed.SHA256
+		b.manifest.Parts = append(b.manifest.Parts, p)
+	}
+	text, err := json.MarshalIndent(&b.manifest, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	text = append(text, '\n')
+	if err := b.write(ManifestName, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+		return nil, err
+	}
+	built, err := Open(ctx, b.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := built.KnownAnswer(ctx); err != nil {
+		return nil, err
+	}
+	return built, b.move(built)
+}
+
+func (b *builder) move(built *Bundle) error {
+	final := filepath.Join(b.cfg.OutDir, DirName(built.Digest))
+	failpoint.Hit("bundle.publish.before")
+	if err := os.Rename(b.dir, final); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	failpoint.Hit("bundle.publish.after")
+	built.Dir = final
+	if err := durable.SyncDir(b.cfg.OutDir); err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	return nil
+}
+
+// DirName is the name of a bundle's directory in a store.
+func DirName(digest wire.Hash) string { return hex.EncodeToString(digest[:]) }
+
+func hashFile(path string) (Part, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Part{}, fmt.Errorf("bundle: %w", err)
+	}
+	defer f.Close()
+	digest, size, err := digestOf(f)
+	if err != nil {
+		return Part{}, fmt.Errorf("bundle: %w", err)
+	}
+	return Part{Size: size, SHA256: digest}, nil
+}
+
+// gnarkVersion is the version this program was linked with.
+func gnarkVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if dep.Path == "github.com/consensys/gnark" {
+				return dep.Version
+			}
+		}
+	}
+	return "unknown"
+}

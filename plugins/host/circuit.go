@@ -1,0 +1,239 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/plugins/internal/solution"
+)
+
+// Circuit solves tasks with one bundle's plugin. It is safe for concurrent use.
+type Circuit struct {
+	host   *Host
+	bundle *bundle.Bundle
+	binary *os.File // sealed memory file
+	part   bundle.Part
+	check  *checker
+
+	mu     sync.Mutex
+	closed bool
+	idle   []*process
+	empty  chan struct{} // closed when closed is set and no solve is under way
+	cancel map[*solve]struct{}
+}
+
+// solve is one call of Solve, so that Close can end it.
+type solve struct{ end context.CancelCauseFunc }
+
+var errClosing = errors.New("the circuit is closing")
+
+func openCircuit(h *Host, b *bundle.Bundle) (*Circuit, error) {
+	fail := func(err error) (*Circuit, error) {
+		return nil, &Error{Code: CodeStart, Plugin: b.Manifest.Name, Err: err}
+	}
+	part, err := b.Part(bundle.PartPlugin)
+	if err != nil {
+		return fail(err)
+	}
+	rows, err := b.Rows()
+	if err != nil {
+		return fail(err)
+	}
+	check, err := newChecker(rows)
+	if err != nil {
+		return fail(err)
+	}
+	// The reader fails at the end unless every byte it gave was the manifest's.
+	plugin, err := b.OpenPart(bundle.PartPlugin)
+	if err != nil {
+		return fail(err)
+	}
+	binary, err := executableFile(b.Manifest.Name, plugin)
+	if err := errors.Join(err, plugin.Close()); err != nil {
+		return fail(err)
+	}
+	return &Circuit{
+		host: h, bundle: b, binary: binary, part: part, check: check,
+		cancel: map[*solve]struct{}{}, empty: make(chan struct{}),
+	}, nil
+}
+
+// Bundle is what the circuit was opened from.
+func (c *Circuit) Bundle() *bundle.Bundle { return c.bundle }
+
+// header is what every solution's header must say, but for task and ticket.
+func (c *Circuit) header() solution.Header {
+	info := &c.bundle.Manifest.Circuit
+	return solution.Header{Wires: info.Wires, Constraints: info.Constraints, Public: info.PublicWires}
+}
+
+// Solve runs the plugin on a task and returns the checked solution. It waits
+// for a free slot. When ctx ends the process is killed and gone before Solve
+// returns. Errors are an [*Error].
+func (c *Circuit) Solve(ctx context.Context, t Task) (*Solution, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	ctx, stop := context.WithTimeout(ctx, c.host.cfg.SolveTimeout)
+	defer stop()
+	s := &solve{end: end}
+	if err := c.enter(s); err != nil {
+		return nil, c.fail(CodeClosed, t, err)
+	}
+	defer c.leave(s)
+
+	select {
+	case c.host.slots <- struct{}{}:
+		defer func() { <-c.host.slots }()
+	case <-ctx.Done():
+		return nil, c.fail(endCode(ctx), t, context.Cause(ctx))
+	}
+	p, err := c.take(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, c.fail(endCode(ctx), t, context.Cause(ctx))
+		}
+		return nil, c.fail(CodeStart, t, err)
+	}
+	result, code, err := p.solve(ctx, t)
+	c.giveBack(p, code)
+	if err != nil {
+		c.host.cfg.Logger.WarnContext(ctx, "plugin did not solve", slog.String("plugin", c.bundle.Manifest.Name),
+			slog.String("task", t.ID.String()), slog.String("code", string(code)), slog.Any("error", err))
+		return nil, c.fail(code, t, err)
+	}
+	return result, nil
+}
+
+func (c *Circuit) fail(code Code, t Task, err error) *Error {
+	return &Error{Code: code, Plugin: c.bundle.Manifest.Name, Task: t.ID, Err: err}
+}
+
+// endCode says why a context ended.
+func endCode(ctx context.Context) Code {
+	switch {
+	case errors.Is(context.Cause(ctx), errClosing):
+		return CodeClosed
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return CodeTimeout
+	default:
+		return CodeCanceled
+	}
+}
+
+func (c *Circuit) enter(s *solve) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return errClosing
+	}
+	c.cancel[s] = struct{}{}
+	return nil
+}
+
+func (c *Circuit) leave(s *solve) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.cancel, s)
+	if c.closed && len(c.cancel) == 0 {
+		close(c.empty)
+	}
+}
+
+// take returns a live process, an idle one if there is any.
+func (c *Circuit) take(ctx context.Context) (*process, error) {
+	for {
+		p := c.popIdle()
+		if p == nil {
+			break
+		}
+		if p.alive() {
+			return p, nil
+		}
+		p.stop()
+	}
+	return startProcess(ctx, c)
+}
+
+// popIdle takes the process that worked last, so that the others can age.
+func (c *Circuit) popIdle() *process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.idle)
+	if n == 0 {
+		return nil
+	}
+	p := c.idle[n-1]
+	c.idle = c.idle[:n-1]
+	p.eviction.Stop()
+	return p
+}
+
+// giveBack keeps a process that did its duty and ends any other. A refused task
+// is the plugin's duty too.
+func (c *Circuit) giveBack(p *process, code Code) {
+	healthy := code == "" || code == CodeBadTask || code == CodeUnsatisfied
+	c.mu.Lock()
+	keep := healthy && !c.closed
+	if keep {
+		c.idle = append(c.idle, p)
+		p.eviction = time.AfterFunc(c.host.cfg.IdleTimeout, func() { c.evict(p) })
+	}
+	c.mu.Unlock()
+	if !keep {
+		p.stop()
+	}
+}
+
+// evict ends a process that is still idle.
+func (c *Circuit) evict(p *process) {
+	c.mu.Lock()
+	i := slices.Index(c.idle, p)
+	if i >= 0 {
+		c.idle = slices.Delete(c.idle, i, i+1)
+	}
+	c.mu.Unlock()
+	if i >= 0 {
+		p.drain()
+		p.stop()
+	}
+}
+
+// Close ends the circuit's processes and waits until they are gone. Solves
+// under way end with CodeClosed. A second Close does nothing.
+func (c *Circuit) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		<-c.empty
+		return nil
+	}
+	c.closed = true
+	idle := c.idle
+	c.idle = nil
+	for s := range c.cancel {
+		s.end(errClosing)
+	}
+	if len(c.cancel) == 0 {
+		close(c.empty)
+	}
+	c.mu.Unlock()
+
+	c.host.forget(c.bundle.Digest)
+	for _, p := range idle {
+		p.eviction.Stop()
+		p.drain()
+		p.stop()
+	}
+	<-c.empty
+	if err := c.binary.Close(); err != nil {
+		return fmt.Errorf("plugin %s: %w", c.bundle.Manifest.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/wire"
+)
+
+// maxRunDir leaves room in a socket's address, which ends after 108 bytes, for
+// the names go-plugin appends.
+const maxRunDir = 66
+
+// Config says how plugins are run.
+type Config struct {
+	// Slots is how many solves may run at a time, over all circuits. Each needs
+	// a process of its own. Defaults to 1.
+	Slots int
+
+	// RunDir is where directories for sockets are made, at most 66 bytes long.
+	// Empty makes a directory of the system's temporary one.
+	RunDir string
+
+	// StartTimeout bounds the time from starting a process to knowing that it
+	// is the circuit of the bundle. Defaults to 60 s.
+	StartTimeout time.Duration
+
+	// SolveTimeout bounds a solve whose context has no earlier deadline.
+	// Defaults to 10 min.
+	SolveTimeout time.Duration
+
+	// IdleTimeout is how long a process without work is kept. Defaults to 5 min.
+	IdleTimeout time.Duration
+
+	// MemoryLimit bounds a process's writable memory in bytes. Defaults to 16 GiB.
+	MemoryLimit uint64
+
+	// Logger receives what plugins print, with the plugin's name and task.
+	// Defaults to slog.Default.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Slots == 0 {
+		c.Slots = 1
+	}
+	if c.StartTimeout == 0 {
+		c.StartTimeout = time.Minute
+	}
+	if c.SolveTimeout == 0 {
+		c.SolveTimeout = 10 * time.Minute
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = 5 * time.Minute
+	}
+	if c.MemoryLimit == 0 {
+		c.MemoryLimit = 16 << 30
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Slots < 1:
+		return fmt.Errorf("plugin host: Slots is %d, must be at least 1", c.Slots)
+	case len(c.RunDir) > maxRunDir:
+		return fmt.Errorf("plugin host: RunDir has %d bytes, at most %d fit into a socket's address", len(c.RunDir), maxRunDir)
+	case c.StartTimeout < 0 || c.SolveTimeout < 0 || c.IdleTimeout < 0:
+		return errors.New("plugin host: StartTimeout, SolveTimeout and IdleTimeout must not be negative")
+	}
+	return nil
+}
+
+// Host runs plugins. It is safe for concurrent use.
+type Host struct {
+	cfg     Config
+	runDir  *runDir
+	slots   chan struct{}
+	spawner *spawner
+
+	mu       sync.Mutex
+	closed   bool
+	circuits map[wire.Hash]*opening
+}
+
+// opening is a circuit that is open or being opened.
+type opening struct {
+	done    chan struct{}
+	circuit *Circuit
+	err     error
+}
+
+// New makes a host. Close must be called.
+func New(cfg Config) (*Host, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	dir, err := newRunDir(cfg.RunDir)
+	if err != nil {
+		return nil, err
+	}
+	return &Host{
+		cfg: cfg, runDir: dir,
+		slots:    make(chan struct{}, cfg.Slots),
+		spawner:  startSpawner(),
+		circuits: map[wire.Hash]*opening{},
+	}, nil
+}
+
+// Open makes a bundle's circuit ready to solve. The same digest gives the same
+// circuit until it is closed.
+func (h *Host) Open(ctx context.Context, b *bundle.Bundle) (*Circuit, error) {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil, &Error{Code: CodeClosed, Plugin: b.Manifest.Name, Err: errors.New("the host is closed")}
+	}
+	o, ok := h.circuits[b.Digest]
+	if !ok {
+		o = &opening{done: make(chan struct{})}
+		h.circuits[b.Digest] = o
+	}
+	h.mu.Unlock()
+	if ok {
+		select {
+		case <-o.done:
+			return o.circuit, o.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	o.circuit, o.err = openCircuit(h, b)
+	if o.err != nil {
+		h.forget(b.Digest)
+	}
+	close(o.done)
+	return o.circuit, o.err
+}
+
+func (h *Host) forget(digest wire.Hash) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.circuits, digest)
+}
+
+// Close ends every process, waits until they are gone and removes the host's
+// files. Solves under way end with CodeClosed. A second Close does nothing.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil
+	}
+	h.closed = true
+	open := make([]*opening, 0, len(h.circuits))
+	for _, o := range h.circuits {
+		open = append(open, o)
+	}
+	h.mu.Unlock()
+
+	var errs []error
+	for _, o := range open {
+		<-o.done
+		if o.err == nil {
+			errs = append(errs, o.circuit.Close())
+		}
+	}
+	h.spawner.stop()
+	return errors.Join(append(errs, h.runDir.remove())...)
+}

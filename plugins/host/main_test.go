@@ -1,0 +1,69 @@
+package host_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/plugins/host"
+	"github.com/gristmill-zk/gristmill/plugins/internal/faulty"
+)
+
+// helperEnv makes the test binary a host that hangs over a bundle until it is
+// killed.
+const helperEnv = "GRISTMILL_TEST_HOST"
+
+// plugin is the bundle of the test plugin, built once.
+var plugin *bundle.Bundle
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(helperEnv); dir != "" {
+		if err := hangForever(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	}
+	dir, err := os.MkdirTemp("", "gm-host-test-")
+	if err == nil {
+		plugin, err = bundle.Build(context.Background(), bundle.BuildConfig{
+			Source: filepath.Join("..", "internal", "faulty", "cmd"), OutDir: dir, AllowInsecure: true,
+		})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
+
+// hangForever is the helper: it says when the plugin hangs and never returns.
+func hangForever(dir string) error {
+	ctx := context.Background()
+	b, err := bundle.Open(ctx, dir)
+	if err != nil {
+		return err
+	}
+	h, err := host.New(host.Config{})
+	if err != nil {
+		return err
+	}
+	c, err := h.Open(ctx, b)
+	if err != nil {
+		return err
+	}
+	t, err := newTask(faulty.Hang, 1)
+	if err != nil {
+		return err
+	}
+	t.Progress = func(stage string) { fmt.Println(stage) }
+	_, err = c.Solve(ctx, t)
+	return err
+}

@@ -1,0 +1,95 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	runDirPattern = "gm-*"
+	runDirLock    = "lock"
+)
+
+// runDir is a host's directory for sockets. A lock that the kernel lets go with
+// the process tells it from what a killed host left behind.
+type runDir struct {
+	path string
+	lock *os.File
+}
+
+// newRunDir makes a directory under parent and removes those of dead hosts.
+func newRunDir(parent string) (*runDir, error) {
+	if parent != "" {
+		if err := os.MkdirAll(parent, 0o700); err != nil {
+			return nil, fmt.Errorf("plugin host: RunDir: %w", err)
+		}
+	}
+	const attempts = 16
+	for range attempts {
+		d, err := lockRunDir(parent)
+		if errors.Is(err, errTaken) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("plugin host: RunDir: %w", err)
+		}
+		removeStale(filepath.Dir(d.path))
+		return d, nil
+	}
+	return nil, fmt.Errorf("plugin host: RunDir: %w", errTaken)
+}
+
+// errTaken says that another host, cleaning up, saw the directory before it was
+// locked and removed it.
+var errTaken = errors.New("the directory was removed while it was made")
+
+func lockRunDir(parent string) (*runDir, error) {
+	path, err := os.MkdirTemp(parent, runDirPattern)
+	if err != nil {
+		return nil, err
+	}
+	if len(path) > maxRunDir+len("/gm-4294967295") {
+		return nil, errors.Join(os.Remove(path),
+			fmt.Errorf("the temporary directory %s is too long for a socket's address: set RunDir", path))
+	}
+	name := filepath.Join(path, runDirLock)
+	lock, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	lockErr := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	ours, err1 := lock.Stat()
+	there, err2 := os.Stat(name)
+	if lockErr != nil || err1 != nil || err2 != nil || !os.SameFile(ours, there) {
+		return nil, errors.Join(errTaken, lock.Close())
+	}
+	return &runDir{path: path, lock: lock}, nil
+}
+
+// removeStale is best effort: what can not be removed harms nobody.
+func removeStale(parent string) {
+	locks, err := filepath.Glob(filepath.Join(parent, runDirPattern, runDirLock))
+	if err != nil {
+		return
+	}
+	for _, name := range locks {
+		// An open description of our own is what the lock belongs to, so this
+		// process's live hosts are safe too.
+		f, err := os.OpenFile(name, os.O_RDWR, 0)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.RemoveAll(filepath.Dir(name))
+		}
+		_ = f.Close()
+	}
+}
+
+func (d *runDir) remove() error {
+	return errors.Join(os.RemoveAll(d.path), d.lock.Close())
+}

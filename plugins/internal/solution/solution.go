@@ -1,0 +1,193 @@
+// Package solution is the layout of a circuit's solution in the memory file
+// that host and plugin share.
+//
+// A header of 128 bytes is followed by the wires W and the constraint vectors
+// A, B and C, each element as four little-endian 64-bit limbs in Montgomery
+// form, as gnark-crypto keeps it. The plugin is not trusted: [Read] works on
+// the host's private copy of the bytes and refuses a header that is not the
+// one expected and limbs that are not below the modulus.
+package solution
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/consensys/gnark-crypto/ecc"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+)
+
+const (
+	headerSize = 128
+	limbBytes  = 8
+	// piece is how many elements are converted at a time.
+	piece = 1 << 12
+)
+
+var magic = [8]byte{'G', 'M', 'S', 'O', 'L', 'V', 0, 1}
+
+// TicketSize is the length of the random value that ties a solution to a call.
+const TicketSize = 16
+
+// Header says what follows it.
+type Header struct {
+	Wires       uint64 // the constant one, public, secret and internal
+	Constraints uint64
+	Public      uint32 // the constant one included
+	Task        [32]byte
+	Ticket      [TicketSize]byte
+}
+
+// Size is the length of the whole file.
+func (h Header) Size() int64 {
+	return headerSize + int64(h.Wires+3*h.Constraints)*fr.Bytes
+}
+
+func (h Header) encode() []byte {
+	out := make([]byte, headerSize)
+	copy(out, magic[:])
+	binary.LittleEndian.PutUint64(out[8:], h.Wires)
+	binary.LittleEndian.PutUint64(out[16:], h.Constraints)
+	binary.LittleEndian.PutUint32(out[24:], h.Public)
+	copy(out[32:], h.Task[:])
+	copy(out[64:], h.Ticket[:])
+	return out
+}
+
+// Clear makes the file hold no solution.
+func Clear(f io.WriterAt) error {
+	if _, err := f.WriteAt(make([]byte, headerSize), 0); err != nil {
+		return fmt.Errorf("clear the solution: %w", err)
+	}
+	return nil
+}
+
+// Write puts a solution into the file, the header last.
+func Write(f io.WriterAt, h Header, w, a, b, c fr.Vector) error {
+	if uint64(len(w)) != h.Wires {
+		return fmt.Errorf("solution has %d wires, the circuit %d", len(w), h.Wires)
+	}
+	at := int64(headerSize)
+	for i, v := range []fr.Vector{w, a, b, c} {
+		if i > 0 && uint64(len(v)) != h.Constraints {
+			return fmt.Errorf("solution has %d rows, the circuit %d constraints", len(v), h.Constraints)
+		}
+		for len(v) > 0 {
+			n := min(piece, len(v))
+			if _, err := f.WriteAt(encode(v[:n]), at); err != nil {
+				return fmt.Errorf("write the solution: %w", err)
+			}
+			at += int64(n) * fr.Bytes
+			v = v[n:]
+		}
+	}
+	if _, err := f.WriteAt(h.encode(), 0); err != nil {
+		return fmt.Errorf("write the solution's header: %w", err)
+	}
+	return nil
+}
+
+func encode(v fr.Vector) []byte {
+	out := make([]byte, 0, len(v)*fr.Bytes)
+	for i := range v {
+		for _, limb := range v[i] {
+			out = binary.LittleEndian.AppendUint64(out, limb)
+		}
+	}
+	return out
+}
+
+// Vectors are the parts of a solution.
+type Vectors struct {
+	W, A, B, C fr.Vector
+}
+
+// Read copies a solution out of the file. Whatever the writer does meanwhile,
+// what is returned has the wanted header and canonical elements only. The
+// constraint vectors have room for the circuit's whole domain.
+func Read(f io.ReaderAt, want Header) (*Vectors, error) {
+	header := make([]byte, headerSize)
+	if _, err := f.ReadAt(header, 0); err != nil {
+		return nil, fmt.Errorf("read the solution's header: %w", err)
+	}
+	if err := want.check(header); err != nil {
+		return nil, err
+	}
+	var out Vectors
+	r := io.NewSectionReader(f, headerSize, want.Size()-headerSize)
+	domain := ecc.NextPowerOfTwo(want.Constraints)
+	for _, part := range []struct {
+		name string
+		v    *fr.Vector
+		n    uint64
+		room uint64
+	}{
+		{"W", &out.W, want.Wires, want.Wires},
+		{"A", &out.A, want.Constraints, domain},
+		{"B", &out.B, want.Constraints, domain},
+		{"C", &out.C, want.Constraints, domain},
+	} {
+		*part.v = make(fr.Vector, part.n, part.room)
+		if err := decode(r, *part.v); err != nil {
+			return nil, fmt.Errorf("solution vector %s: %w", part.name, err)
+		}
+	}
+	return &out, nil
+}
+
+func (h Header) check(got []byte) error {
+	want := h.encode()
+	for _, field := range []struct {
+		name     string
+		from, to int
+	}{
+		{"magic", 0, 8}, {"wires", 8, 16}, {"constraints", 16, 24}, {"public wires", 24, 28},
+		{"padding", 28, 32}, {"task", 32, 64}, {"ticket", 64, 80}, {"padding", 80, headerSize},
+	} {
+		if !bytes.Equal(got[field.from:field.to], want[field.from:field.to]) {
+			return fmt.Errorf("solution header: wrong %s", field.name)
+		}
+	}
+	return nil
+}
+
+// modulus in limbs, least first.
+var modulus = func() (q [fr.Limbs]uint64) {
+	m := fr.Modulus()
+	raw := m.FillBytes(make([]byte, fr.Bytes))
+	for i := range q {
+		q[i] = binary.BigEndian.Uint64(raw[fr.Bytes-limbBytes*(i+1):])
+	}
+	return q
+}()
+
+func decode(r io.Reader, v fr.Vector) error {
+	buf := make([]byte, piece*fr.Bytes)
+	for done := 0; done < len(v); {
+		n := min(piece, len(v)-done)
+		if _, err := io.ReadFull(r, buf[:n*fr.Bytes]); err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		for i := range n {
+			e := &v[done+i]
+			for k := range e {
+				e[k] = binary.LittleEndian.Uint64(buf[i*fr.Bytes+k*limbBytes:])
+			}
+			if !canonical(e) {
+				return fmt.Errorf("element %d is not below the modulus", done+i)
+			}
+		}
+		done += n
+	}
+	return nil
+}
+
+func canonical(e *fr.Element) bool {
+	for i := len(e) - 1; i >= 0; i-- {
+		if e[i] != modulus[i] {
+			return e[i] < modulus[i]
+		}
+	}
+	return false
+}
