@@ -1,0 +1,142 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gristmill-zk/gristmill/internal/failpoint"
+	"github.com/gristmill-zk/gristmill/wire"
+)
+
+// maxJobURLs is how many sources of data a job names.
+const maxJobURLs = 8
+
+// dispatch starts attempts: numbered in the store first, then queued. A crash
+// between leaves a new attempt that is queued again under the same number.
+func (s *Scheduler) dispatch(ctx context.Context, ready func()) error {
+	wake, leave := s.bell.listen()
+	defer leave()
+	ready()
+	return s.loop(ctx, "dispatch", wake, s.cfg.Poll, s.startAttempts)
+}
+
+func (s *Scheduler) startAttempts(ctx context.Context) error {
+	if err := s.numberAttempts(ctx); err != nil {
+		return err
+	}
+	return s.queueAttempts(ctx)
+}
+
+func (s *Scheduler) numberAttempts(ctx context.Context) error {
+	var failed error
+	err := s.eachDue(ctx, Fetched, func(t *Task) bool {
+		failpoint.Hit("scheduler.attempt.before")
+		failed = s.store.update(ctx, func(tx *txn) error { return tx.numberAttempt(t.ID) })
+		failpoint.Hit("scheduler.attempt.after")
+		return failed == nil
+	})
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+func (t *txn) numberAttempt(id wire.Hash) error {
+	task, err := t.task(id)
+	if err != nil || task.State != Fetched {
+		return err
+	}
+	if len(task.envelope) > 0 {
+		return t.move(task, Proved, "a verified proof is here already")
+	}
+	task.Attempt++
+	if err := t.newAttempt(id, task.Attempt); err != nil {
+		return err
+	}
+	return t.move(task, Dispatched, fmt.Sprintf("attempt %d", task.Attempt))
+}
+
+// queueAttempts queues what is numbered and not known to be in the queue.
+func (s *Scheduler) queueAttempts(ctx context.Context) error {
+	tasks, err := listTasks(ctx, s.store.db.Read(), `state = ? AND EXISTS (SELECT 1 FROM attempts a
+ WHERE a.task = tasks.id AND a.attempt = tasks.attempt AND a.state = ?) LIMIT 200`, Dispatched, AttemptNew)
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		if err := s.queueAttempt(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Scheduler) queueAttempt(ctx context.Context, t *Task) error {
+	job, err := s.job(ctx, t)
+	if err != nil {
+		return err
+	}
+	if _, err := job.Encode(); err != nil {
+		return s.takeResult(ctx, unqueueable(t, err))
+	}
+	failpoint.Hit("scheduler.dispatch.before")
+	err = s.queue.Dispatch(ctx, job)
+	failpoint.Hit("scheduler.dispatch.after")
+	if err != nil {
+		return fmt.Errorf("dispatch %s: %w", wire.JobID(t.ID, t.Attempt), err)
+	}
+	s.seenQueue()
+	err = s.store.update(ctx, func(tx *txn) error {
+		a, err := tx.attempt(t.ID, t.Attempt)
+		if err != nil || a.State != AttemptNew { // a quick worker was first
+			return err
+		}
+		return tx.setAttempt(t.ID, t.Attempt, AttemptSent, "", "")
+	})
+	failpoint.Hit("scheduler.sent.after")
+	return err
+}
+
+// unqueueable is the result of an attempt whose job fits no envelope. What is
+// too big in it comes from the project or the block's sequencer; trying again
+// cannot help, and other tasks wait behind this one.
+func unqueueable(t *Task, why error) wire.Result {
+	r := *wire.NewResult()
+	r.TaskID, r.Attempt, r.Worker, r.Kind = t.ID, t.Attempt, "none", wire.ResultFailed
+	r.Error = &wire.WorkError{Code: "unqueueable", Message: why.Error()}
+	return r
+}
+
+func (s *Scheduler) job(ctx context.Context, t *Task) (wire.Job, error) {
+	version, err := s.version(ctx, t)
+	if err != nil {
+		return wire.Job{}, err
+	}
+	urls, err := s.chain.URLs(ctx, t.Operator)
+	if err != nil {
+		return wire.Job{}, fmt.Errorf("endpoints of sequencer %s: %w", t.Operator, err)
+	}
+	sources := []string{dataURL(s.URL(), t.DataHash)}
+	for _, base := range append(urls, s.cfg.DataURLs...) {
+		u := dataURL(base, t.DataHash)
+		if isHTTP(base) && len(sources) < maxJobURLs && !slices.Contains(sources, u) {
+			sources = append(sources, u)
+		}
+	}
+	job := *wire.NewJob()
+	job.Deployment, job.TaskID, job.Attempt, job.Prover = s.chain.Deployment(), t.ID, t.Attempt, s.cfg.Prover
+	job.Project, job.Version = t.Project, t.Version
+	job.BundleDigest, job.BundleURI = version.BundleDigest, version.BundleURI
+	job.DataHash, job.DataURLs = t.DataHash, sources
+	job.BatchSize, job.PayloadLimit, job.Count = version.BatchSize, version.PayloadLimit, t.Count
+	job.DataCommitment = t.DataCommitment
+	job.ReplyQueue = wire.ResultQueue(s.cfg.Prover)
+	// A late task is still settled as long as it is this prover's, so only a
+	// deadline ahead is passed on.
+	if deadline := int64(t.Deadline); deadline > time.Now().Unix() {
+		job.Deadline = deadline
+	}
+	return job, nil
+}

@@ -1,0 +1,4 @@
+package queue
+
+// CheckVersion is checkVersion, for its table.
+var CheckVersion = checkVersion

@@ -1,0 +1,170 @@
+package scheduler_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gristmill-zk/gristmill/scheduler"
+	"github.com/gristmill-zk/gristmill/wire"
+)
+
+// A process that ends right after it wrote a state goes on from there.
+func TestRestartInEveryState(t *testing.T) {
+	t.Parallel()
+	for _, state := range scheduler.States[:6] {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			e.watch = func(event scheduler.Event) {
+				if event.Kind == scheduler.StateChanged && event.Task.State == state {
+					cancel()
+				}
+			}
+			s, stop := e.startIn(ctx, t)
+			stopWorkers := e.workers(t)
+			id := e.mine(t, me)
+			<-ctx.Done()
+			stop()
+			stopWorkers()
+			_ = s
+
+			e.mu.Lock()
+			e.watch = nil
+			e.mu.Unlock()
+			e.queue.Wipe() // an embedded queue ends with the process
+			s, _ = e.start(t)
+			e.workers(t)
+			detail := await(t, s, id, scheduler.Settled)
+			require.Equal(t, 1, e.chain.Settlements(id))
+			require.Contains(t, states(detail.History), state)
+		})
+	}
+}
+
+// A process that ends after a transaction took effect and before its receipt
+// was seen sends nothing twice.
+func TestRestartWithReceiptsLost(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []scheduler.CallKind{scheduler.CallAccept, scheduler.CallSettle} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t)
+			s, stop := e.start(t)
+			id := e.mine(t, me)
+			job := e.take(t)
+			e.queue.Beat(wire.JobID(id, 1), patience)
+			if kind == scheduler.CallAccept {
+				e.chain.Set(func(c *fakeChain) { c.dropped = true })
+			}
+			e.queue.Report(solvedResult(job))
+			await(t, s, id, scheduler.Solved)
+			if kind == scheduler.CallSettle {
+				require.Eventually(t, func() bool { return chainStatus(t, s, e, id) == scheduler.ChainAccepted }, patience, tick)
+				e.chain.Set(func(c *fakeChain) { c.dropped, c.frozen = true, true })
+				e.queue.Report(e.provedResult(t, job))
+			}
+			require.Eventually(t, func() bool {
+				var n int
+				e.chain.Set(func(c *fakeChain) { n = c.attempts[kind] })
+				return n == 1
+			}, patience, tick)
+			stop()
+			e.chain.Set(func(c *fakeChain) { c.dropped = false })
+			s, _ = e.start(t)
+			if kind == scheduler.CallAccept {
+				e.queue.Report(e.provedResult(t, job))
+			} else {
+				require.Eventually(t, func() bool {
+					task, err := s.Store().Task(t.Context(), id)
+					return err == nil && task.State == scheduler.Submitted && task.Gas == 4242
+				}, patience, tick, "sent again, the receipt of the first came back")
+				e.chain.Set(func(c *fakeChain) { c.frozen = false })
+			}
+			await(t, s, id, scheduler.Settled)
+			require.Equal(t, 1, e.chain.Settlements(id))
+			e.chain.Set(func(c *fakeChain) { require.Equal(t, 1, c.attempts[kind], "the key keeps it from being made twice") })
+		})
+	}
+}
+
+// A prover that was away past every window returns to work by itself.
+func TestReturnAfterEveryDeadlinePassed(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, stop := e.start(t)
+	offered, accepted := e.mine(t, me), e.mine(t, me)
+	await(t, s, offered, scheduler.Dispatched)
+	for job := e.queue.Take(); ; job = e.queue.Take() {
+		if job != nil && job.TaskID == accepted {
+			e.queue.Report(solvedResult(*job))
+			break
+		}
+	}
+	require.Eventually(t, func() bool { return chainStatus(t, s, e, accepted) == scheduler.ChainAccepted }, patience, tick)
+	stop()
+	e.queue.Wipe()
+	e.chain.Set(func(c *fakeChain) { c.now += 1000 * window; c.self.Idle = true })
+	late := e.mine(t, other) // whose prover lets the offer pass
+	e.chain.Set(func(c *fakeChain) { c.now += 1000 * window })
+	unclaimed := e.mine(t, zero)
+
+	s, _ = e.start(t)
+	e.workers(t)
+	for _, id := range ids(offered, accepted, late, unclaimed) {
+		await(t, s, id, scheduler.Settled)
+		require.Equal(t, 1, e.chain.Settlements(id))
+	}
+	e.chain.Set(func(c *fakeChain) {
+		require.False(t, c.self.Idle)
+		require.Equal(t, 1, c.attempts[scheduler.CallResume])
+		require.Equal(t, 1, c.attempts[scheduler.CallAdvance])
+		require.Equal(t, 1, c.attempts[scheduler.CallClaim])
+	})
+}
+
+func TestReorganisationTakesTheSettlementBack(t *testing.T) {
+	t.Parallel()
+	for _, resend := range []bool{false, true} {
+		e := newEnv(t)
+		s, _ := e.start(t)
+		e.workers(t)
+		id := e.mine(t, me)
+		await(t, s, id, scheduler.Settled)
+		e.chain.Set(func(c *fakeChain) { c.refuse = func(scheduler.Call) bool { return !resend } })
+		e.chain.Reorg(1, resend)
+		if !resend {
+			await(t, s, id, scheduler.Submitted)
+			e.chain.Set(func(c *fakeChain) { c.refuse = nil })
+		}
+		require.Eventually(t, func() bool {
+			task, err := s.Store().Task(t.Context(), id)
+			return err == nil && task.State == scheduler.Settled && e.chain.Settlements(id) == 1 && chainStatus(t, s, e, id) == scheduler.ChainSettled
+		}, patience, tick)
+	}
+}
+
+func TestReorganisationRemovesTheBlock(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, _ := e.start(t)
+	raw, mined := e.body(t, 2)
+	e.serve(raw)
+	id := e.mineAs(mined, me)
+	job := e.take(t)
+	e.queue.Report(solvedResult(job))
+	require.Eventually(t, func() bool { return chainStatus(t, s, e, id) == scheduler.ChainAccepted }, patience, tick)
+	e.chain.Reorg(10, false)
+	lost := await(t, s, id, scheduler.Lost)
+	require.Equal(t, scheduler.ChainGone, lost.Status)
+	require.Contains(t, lost.Reason, "reorganisation")
+	require.Eventually(t, func() bool { return e.queue.Stopped(id, 1) }, patience, tick, "its attempt is stopped")
+
+	require.Equal(t, id, e.mineAs(mined, me), "mined again on the other branch")
+	e.queue.Report(e.provedResult(t, job))
+	await(t, s, id, scheduler.Settled)
+	require.Equal(t, 1, e.chain.Settlements(id))
+}
