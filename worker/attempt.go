@@ -1,0 +1,186 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/internal/failpoint"
+	"github.com/gristmill-zk/gristmill/internal/groth16vk"
+	"github.com/gristmill-zk/gristmill/plugins/host"
+	"github.com/gristmill-zk/gristmill/wire"
+)
+
+// proofTries is how often an engine is asked for one proof: a fault may pass,
+// two in a row are the engine's or the key's.
+const proofTries = 2
+
+// attempt is one job being worked on.
+type attempt struct {
+	*Worker
+	job *wire.Job
+}
+
+// run makes the proof. The error is what the failed result is made of, or that
+// of sending.
+func (a *attempt) run(ctx context.Context) error {
+	started := time.Now()
+	body, err := a.fetcher.fetch(ctx, a.job)
+	if err != nil {
+		return err
+	}
+	a.observe(EventFetched, time.Since(started), nil)
+	circuit, err := a.bundles.get(ctx, a.job)
+	if err != nil {
+		return err
+	}
+	solution, err := a.solve(ctx, circuit, body)
+	if err != nil {
+		return err
+	}
+	defer clearSolution(solution)
+	started = time.Now()
+	envelope, err := a.prove(ctx, circuit, solution)
+	if err != nil {
+		return err
+	}
+	if err := a.results.proved(a.lasting, a.job, envelope); err != nil {
+		return unsent{err}
+	}
+	a.observe(EventProved, time.Since(started), nil)
+	return nil
+}
+
+// solve runs the plugin while the engine reads the key, and reports success at
+// once: the scheduler accepts the task then, while the proof is made.
+func (a *attempt) solve(ctx context.Context, circuit *opened, body []byte) (*host.Solution, error) {
+	started := time.Now()
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := a.cfg.Engine.Load(inner, circuit.key); err != nil {
+			return engineError{err}
+		}
+		return nil
+	})
+	var solution *host.Solution
+	group.Go(func() error {
+		plugin, err := a.cfg.Plugins.Open(inner, circuit.Bundle)
+		if err != nil {
+			return err
+		}
+		failpoint.Hit("worker.solve.before")
+		solution, err = plugin.Solve(inner, host.Task{
+			ID: a.job.TaskID, Deployment: a.job.Deployment, Prover: a.job.Prover,
+			Body: body, DataCommitment: a.job.DataCommitment,
+		})
+		failpoint.Hit("worker.solve.after")
+		if err != nil {
+			return err
+		}
+		a.observe(EventSolved, time.Since(started), nil)
+		if err := a.results.solved(a.lasting, a.job); err != nil {
+			return unsent{err}
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		if solution != nil {
+			clearSolution(solution)
+		}
+		return nil, err
+	}
+	return solution, nil
+}
+
+func clearSolution(s *host.Solution) {
+	whole := gpu.Solution{W: s.W, A: s.A, B: s.B, C: s.C}
+	whole.Clear()
+}
+
+// prove returns a proof that verifies.
+func (a *attempt) prove(ctx context.Context, circuit *opened, solution *host.Solution) (*wire.ProofEnvelope, error) {
+	var last error
+	for range proofTries {
+		envelope, err := a.proveOnce(ctx, circuit, solution)
+		if err == nil {
+			return envelope, nil
+		}
+		if ctx.Err() != nil || !(errors.Is(err, groth16vk.ErrInvalid) || errors.Is(err, gpu.ErrDevice)) {
+			return nil, err
+		}
+		a.logger.ErrorContext(ctx, "the engine failed a proof", "attempt", a.job.ID(), "engine", a.cfg.Engine.Info().Name, "error", err)
+		a.observe(EventBadProof, 0, err)
+		last = err
+	}
+	if errors.Is(last, groth16vk.ErrInvalid) {
+		return nil, failure(CodeWrongProof, true, "engine %s on %s made %d proofs that do not verify: check the device, or that proving and verifying key of bundle %s belong together (gristmill plugin inspect): %v",
+			a.cfg.Engine.Info().Name, a.cfg.Engine.Info().Device, proofTries, circuit.Digest, last)
+	}
+	return nil, last
+}
+
+func (a *attempt) proveOnce(ctx context.Context, circuit *opened, solution *host.Solution) (*wire.ProofEnvelope, error) {
+	blinding, err := gpu.NewBlinding()
+	if err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	failpoint.Hit("worker.prove.before")
+	proof, err := a.cfg.Engine.Prove(ctx, gpu.Request{
+		Key:      circuit.key,
+		Solution: gpu.Solution{W: solution.W, A: solution.A, B: solution.B, C: solution.C, NbPublic: solution.Public},
+		Blinding: blinding,
+	})
+	failpoint.Hit("worker.prove.after")
+	if err != nil {
+		return nil, engineError{err}
+	}
+	proved := time.Now()
+	envelope := a.envelope(circuit, solution, proof)
+	if err := a.verify(circuit, envelope); err != nil {
+		return nil, err
+	}
+	envelope.SolveMS, envelope.ProveMS, envelope.VerifyMS = solution.SolveMS, milliseconds(proved.Sub(started)), milliseconds(time.Since(proved))
+	return envelope, nil
+}
+
+func (a *attempt) envelope(circuit *opened, solution *host.Solution, proof *gpu.Proof) *wire.ProofEnvelope {
+	outputs := make([]wire.Hash, len(solution.Outputs))
+	for i := range solution.Outputs {
+		outputs[i] = wire.ElementHash(solution.Outputs[i])
+	}
+	return &wire.ProofEnvelope{
+		TaskID: a.job.TaskID, Attempt: a.job.Attempt, Prover: a.job.Prover,
+		Curve: wire.CurveBN254, Proof: wire.NewProof(&proof.Ar, &proof.Bs, &proof.Krs), Outputs: outputs,
+		BundleDigest: circuit.Digest, VKID: circuit.Manifest.VKID, Engine: a.cfg.Engine.Info().Name,
+	}
+}
+
+// verify checks the envelope as it will be sent, against what the job says the
+// proof must be about. Anything wrong with it counts as a wrong proof.
+func (a *attempt) verify(circuit *opened, envelope *wire.ProofEnvelope) error {
+	inputs, err := wire.PublicInputs(a.job.Deployment, a.job.TaskID, a.job.Prover, a.job.DataCommitment, envelope.Outputs)
+	if err == nil {
+		err = groth16vk.Verify(circuit.vk, envelope.Proof, inputs)
+	}
+	if err != nil && !errors.Is(err, groth16vk.ErrInvalid) {
+		err = fmt.Errorf("%w: %w", groth16vk.ErrInvalid, err)
+	}
+	return err
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func (a *attempt) observe(kind EventKind, took time.Duration, err error) {
+	a.cfg.Observe(Event{Kind: kind, TaskID: a.job.TaskID, Attempt: a.job.Attempt, Project: a.job.Project, Took: took, Err: err})
+}
+
+// unsent marks a result that could not be queued.
+type unsent struct{ err error }
+
+func (e unsent) Error() string { return e.err.Error() }
+func (e unsent) Unwrap() error { return e.err }

@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	groth16bn254 "github.com/consensys/gnark/backend/groth16/bn254"
+
+	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/wire"
+)
+
+// bundles opens circuits by digest, each once: opening hashes every part.
+type bundles struct {
+	dir           string
+	allowInsecure bool
+
+	mu   sync.Mutex
+	open map[wire.Hash]*opening
+}
+
+type opening struct {
+	mu     sync.Mutex
+	opened *opened
+}
+
+// opened is a bundle with what a proof under it needs.
+type opened struct {
+	*bundle.Bundle
+	vk  *groth16bn254.VerifyingKey
+	key gpu.Key
+}
+
+func newBundles(dir string, allowInsecure bool) *bundles {
+	return &bundles{dir: dir, allowInsecure: allowInsecure, open: map[wire.Hash]*opening{}}
+}
+
+// get opens the bundle that a job names. A failure is not remembered: the
+// operator may have mended it.
+func (b *bundles) get(ctx context.Context, job *wire.Job) (*opened, error) {
+	b.mu.Lock()
+	o, known := b.open[job.BundleDigest]
+	if !known {
+		o = new(opening)
+		b.open[job.BundleDigest] = o
+	}
+	b.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.opened == nil {
+		loaded, err := b.load(ctx, job)
+		if err != nil {
+			return nil, err
+		}
+		o.opened = loaded
+	}
+	return o.opened, fits(o.opened, job)
+}
+
+func (b *bundles) load(ctx context.Context, job *wire.Job) (*opened, error) {
+	dir, err := b.find(job)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := bundle.OpenDigest(ctx, dir, job.BundleDigest)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, failure(CodeBundleBad, true, "this worker's bundle %s in %s is not usable: %v", job.BundleDigest, dir, err)
+	}
+	if whole.Manifest.Keys == bundle.KeysInsecureDev && !b.allowInsecure {
+		return nil, failure(CodeBundleInsecure, false,
+			"bundle %s (%s %s) has keys of an insecure development set-up, which this worker refuses", job.BundleDigest, whole.Manifest.Name, whole.Manifest.Version)
+	}
+	vk, err := whole.VerifyingKey()
+	if err != nil {
+		return nil, failure(CodeBundleBad, true, "bundle %s: %v", job.BundleDigest, err)
+	}
+	part, err := whole.Part(bundle.PartProvingKey)
+	if err != nil {
+		return nil, failure(CodeBundleBad, true, "bundle %s: %v", job.BundleDigest, err)
+	}
+	return &opened{Bundle: whole, vk: vk, key: gpu.Key{
+		ID:   gpu.KeyID(part.SHA256),
+		Size: part.Size,
+		Open: func() (io.ReadCloser, error) { return whole.OpenPart(bundle.PartProvingKey) },
+	}}, nil
+}
+
+// find looks in the worker's own directory, then where the project says if
+// that is on this machine. The digest decides, so a path is only a hint.
+func (b *bundles) find(job *wire.Job) (string, error) {
+	own := filepath.Join(b.dir, bundle.DirName(job.BundleDigest))
+	if _, err := os.Stat(own); err == nil {
+		return own, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", failure(CodeBundleMissing, true, "look for bundle %s: %v", job.BundleDigest, err)
+	}
+	if dir, local := localPath(job.BundleURI); local {
+		if _, err := os.Stat(filepath.Join(dir, bundle.ManifestName)); err == nil {
+			return dir, nil
+		}
+	}
+	return "", failure(CodeBundleMissing, true, "this worker has no bundle %s: put it into %s (the project names %q as its source)", job.BundleDigest, own, job.BundleURI)
+}
+
+// localPath is the directory of a file:// URI or an absolute path.
+func localPath(uri string) (string, bool) {
+	if filepath.IsAbs(uri) {
+		return filepath.Clean(uri), true
+	}
+	u, err := url.Parse(uri)
+	if err != nil || !strings.EqualFold(u.Scheme, "file") || (u.Host != "" && u.Host != "localhost") || !filepath.IsAbs(u.Path) {
+		return "", false
+	}
+	return filepath.Clean(u.Path), true
+}
+
+// fits checks that the circuit has room for what the project version allows:
+// another size means another commitment and a proof that no one accepts.
+func fits(o *opened, job *wire.Job) error {
+	c := &o.Manifest.Circuit
+	if c.BatchSize != job.BatchSize || c.PayloadLimit != job.PayloadLimit {
+		return failure(CodeBundleMismatch, false,
+			"project %d version %d takes %d messages of %d bytes, its circuit %s is for %d of %d",
+			job.Project, job.Version, job.BatchSize, job.PayloadLimit, job.BundleDigest, c.BatchSize, c.PayloadLimit)
+	}
+	return nil
+}
