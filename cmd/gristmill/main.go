@@ -1,0 +1,59 @@
+// Command gristmill turns signed device data into proofs that a chain checks.
+//
+// Its commands only read flags, call package node (or client, audit, plugins)
+// and print: there is no logic here.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	gnarklog "github.com/consensys/gnark/logger"
+)
+
+func main() {
+	gnarklog.Disable() // it writes to standard output, which is ours
+	ctx, stop := interruptible()
+	err := newRoot(os.Stdin, os.Stdout, os.Stderr).ExecuteContext(ctx)
+	stop()
+	os.Exit(exitCode(os.Stderr, err))
+}
+
+// exitCode prints what went wrong and says how the process ends: 0 done, 1
+// failed, 130 interrupted by the user.
+func exitCode(stderr *os.File, err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled) && errors.Is(err, errInterrupted):
+		return 130
+	default:
+		fmt.Fprintln(stderr, "gristmill: "+err.Error())
+		return 1
+	}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// interruptible gives a context that the first SIGINT or SIGTERM cancels, so
+// that everything drains; the second ends the process at once.
+func interruptible() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-signals; !ok {
+			return
+		}
+		fmt.Fprintln(os.Stderr, "stopping: finishing what is under way (once more to abort)")
+		cancel(errInterrupted)
+		if _, ok := <-signals; ok {
+			os.Exit(130)
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); close(signals); cancel(context.Canceled) }
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gristmill-zk/gristmill/node"
+)
+
+func (a *app) pluginCommand() *cobra.Command {
+	return groupCommand("plugin", "Build and inspect circuit bundles",
+		`A bundle is one folder: manifest, plugin binary, constraint system, proving and
+verifying key. The SHA-256 of its manifest is its identity, which a project pins
+on chain.`,
+		a.pluginBuildCommand(), a.pluginInspectCommand())
+}
+
+func (a *app) pluginBuildCommand() *cobra.Command {
+	opts := node.BuildOptions{}
+	cmd := &cobra.Command{
+		Use:   "build SOURCE",
+		Short: "Build a circuit's bundle: compile, set up keys, write the manifest",
+		Long: `SOURCE is the folder of the circuit's Go main package, or with --binary a plugin
+built before. The keys come from a local setup, whose secret this machine knew:
+such a bundle says insecure-dev-setup, and is for development only.`,
+		Example: "  gristmill plugin build ./plugins/circuits/meter\n  gristmill plugin build --binary bin/plugins/meter --out ./bundles",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				opts.Source = args[0]
+			}
+			dir, err := a.openDir()
+			if err != nil {
+				return err
+			}
+			if opts.Out == "" {
+				opts.Out = dir.Path("bundles")
+			}
+			opts.Logger = a.log
+			opts.Progress = func(line string) { fmt.Fprintln(a.stderr, line) }
+			view, err := node.BuildBundle(cmd.Context(), opts)
+			if err != nil {
+				return interrupted(cmd.Context(), err)
+			}
+			return a.show(view, func(w io.Writer) error { return writeBundle(w, view) })
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.Binary, "binary", "", "plugin binary to use instead of building one")
+	flags.StringVar(&opts.Out, "out", "", "folder that the bundle's folder is made in (default: DATA_DIR/bundles)")
+	flags.IntVar(&opts.BatchSize, "batch", 0, "messages per task (0: the circuit's default)")
+	return cmd
+}
+
+func (a *app) pluginInspectCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "inspect BUNDLE",
+		Short:   "Check a bundle and say what is in it",
+		Long:    "Hashes every part against the manifest, checks that keys and circuit belong together by proving a known answer, and prints the manifest.",
+		Example: "  gristmill plugin inspect ~/.local/share/gristmill/bundles/9f...",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			view, err := node.InspectBundle(cmd.Context(), args[0])
+			if err != nil {
+				return interrupted(cmd.Context(), err)
+			}
+			return a.show(view, func(w io.Writer) error { return writeBundle(w, view) })
+		},
+	}
+}
+
+func writeBundle(w io.Writer, b node.BundleView) error {
+	m := b.Manifest
+	err := facts(w,
+		"bundle", b.Dir,
+		"digest", b.Digest.String(),
+		"circuit", m.Name+" "+m.Version,
+		"keys", string(m.Keys),
+		"verifying key", m.VKID.String(),
+		"constraints", fmt.Sprint(m.Circuit.Constraints),
+		"messages per task", fmt.Sprintf("%d of at most %d bytes, signed with %s", m.Circuit.BatchSize, m.Circuit.PayloadLimit, m.Circuit.DeviceScheme),
+		"outputs", fmt.Sprint(m.Circuit.Outputs),
+		"made with", m.Tools.Go+", gnark "+m.Tools.Gnark)
+	if err != nil {
+		return err
+	}
+	rows := make([][]string, len(m.Parts))
+	for i, p := range m.Parts {
+		rows[i] = []string{p.Name, p.Path, fmt.Sprint(p.Size), p.SHA256.String()}
+	}
+	return table(w, []string{"PART", "FILE", "BYTES", "SHA-256"}, rows)
+}

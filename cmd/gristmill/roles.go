@@ -1,0 +1,221 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/gristmill-zk/gristmill/node"
+)
+
+// chainFlags are the flags of every command that talks to the chain.
+func chainFlags(flags *pflag.FlagSet, e *node.Endpoints) {
+	flags.StringVar(&e.RPC, "rpc", "", "JSON-RPC endpoint of the chain (default: the node running on the data directory)")
+	flags.StringVar(&e.Registry, "registry", "", "address of the deployment's Registry contract (default: the data directory's)")
+}
+
+// redisHelp says what --redis takes.
+const redisHelp = "the queue's Redis: host:port, or redis://[user:password@]host:port[/db], rediss:// for TLS; a password is better given in GRISTMILL_REDIS, where no list of processes shows it"
+
+func confirmationsFlag(flags *pflag.FlagSet, n *uint32) {
+	flags.Uint32Var(n, "confirmations", 0, "EVM blocks that must follow one before it is believed and a transaction in it is done; 0 acts on the newest block and undoes what a reorganisation takes back. "+
+		"0 fits a local chain and chains with instant finality; on others take the depth their reorganisations do not reach (2 or 3 on Ethereum, 64 for finality). Every step waits that long, so stay well below the projects' accept windows")
+}
+
+func (a *app) roleOptions(e node.Endpoints) (node.RoleOptions, error) {
+	dir, err := a.openDir()
+	if err != nil {
+		return node.RoleOptions{}, err
+	}
+	return node.RoleOptions{Dir: dir, Endpoints: e, Password: a.password(), Logger: a.log, Out: a.stderr}, nil
+}
+
+func (a *app) devnetCommand() *cobra.Command {
+	var opts node.DevnetOptions
+	cmd := &cobra.Command{
+		Use:   "devnet",
+		Short: "Run the embedded chain by itself",
+		Long: `Runs an EVM chain in this process: real JSON-RPC on a loopback port, a block per
+second while transactions wait, an empty one every ten seconds. It keeps its
+chain in DATA_DIR/chain, SIGKILL included. The keys deployer, owner, sequencer
+and prover are made on the first start and have money from genesis.`,
+		Example: `  gristmill devnet --listen 127.0.0.1:8545
+  gristmill deploy --rpc http://127.0.0.1:8545 --key deployer`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			role, err := a.roleOptions(node.Endpoints{})
+			if err != nil {
+				return err
+			}
+			opts.RoleOptions = role
+			return interrupted(cmd.Context(), node.RunDevnet(cmd.Context(), opts))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:8545", "loopback address of the JSON-RPC endpoint")
+	flags.Uint64Var(&opts.ChainID, "chain-id", 31337, "chain id of a new chain")
+	flags.StringSliceVar(&opts.Fund, "fund", nil, "more addresses that have money from genesis (first start only)")
+	return cmd
+}
+
+func (a *app) deployCommand() *cobra.Command {
+	var e node.Endpoints
+	opts := node.DeployOptions{}
+	cmd := &cobra.Command{
+		Use:   "deploy",
+		Short: "Put the contracts on a chain",
+		Long: `Deploys all contracts with one key and writes deployment.json to the data
+directory. A deployment that was interrupted is completed by running it again.
+
+On a chain of your own, --local also deploys GRIST, a token for projects to pay
+in, gives a million of it to the key --owner, and fills the pool that block
+rewards come from.`,
+		Example: "  gristmill deploy --rpc http://127.0.0.1:8545 --local --block-time 10s",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			role, err := a.roleOptions(e)
+			if err != nil {
+				return err
+			}
+			opts.RoleOptions = role
+			deployment, err := node.Deploy(cmd.Context(), opts)
+			if err != nil {
+				return interrupted(cmd.Context(), err)
+			}
+			return a.showDeployment(deployment)
+		},
+	}
+	chainFlags(cmd.Flags(), &e)
+	flags := cmd.Flags()
+	flags.StringVar(&opts.Key, "key", "deployer", "key that deploys and pays")
+	flags.BoolVar(&opts.Local, "local", false, "also make a token and fill the reward pool")
+	flags.StringVar(&opts.Owner, "owner", "owner", "with --local, the key that gets the tokens")
+	difficultyFlags(flags, &opts.Mining)
+	return cmd
+}
+
+func difficultyFlags(flags *pflag.FlagSet, m *node.Mining) {
+	flags.StringVar(&m.Bits, "genesis-bits", m.Bits, "difficulty of the first block as compact bits (default 1e7fffff, 2^17 hashes, the least there is)")
+	flags.DurationVar(&m.BlockTime, "block-time", m.BlockTime, "time between blocks that the difficulty aims at (default 10s)")
+	flags.DurationVar(&m.HalfLife, "half-life", m.HalfLife, "how slowly the difficulty follows (default 10 times the block time)")
+}
+
+func (a *app) sequencerCommand() *cobra.Command {
+	var e node.Endpoints
+	var opts node.SequencerOptions
+	var confirmations uint32
+	cmd := &cobra.Command{
+		Use:   "sequencer",
+		Short: "Take device messages, pack them into blocks, submit mined blocks",
+		Long: `Serves the message API (described by /openapi.json of the running service),
+keeps messages durably from the moment it acknowledges them, packs them into
+tasks, gives miners blocks to search for and mints what they find.`,
+		Example: `  gristmill sequencer --rpc http://127.0.0.1:8545 --registry 0x5FbD...0aa3 --key sequencer
+  gristmill miner --sequencer http://127.0.0.1:7420`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			role, err := a.roleOptions(e)
+			if err != nil {
+				return err
+			}
+			opts.RoleOptions = role
+			opts.Confirmations = confirmations
+			return interrupted(cmd.Context(), node.RunSequencer(cmd.Context(), opts))
+		},
+	}
+	flags := cmd.Flags()
+	chainFlags(flags, &e)
+	confirmationsFlag(flags, &confirmations)
+	flags.StringVar(&opts.Key, "key", "sequencer", "key that authorises tasks and mints blocks")
+	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:7410", "address of the message API")
+	flags.StringVar(&opts.MiningListen, "mining-listen", "127.0.0.1:7420", "address that miners fetch work from")
+	flags.StringVar(&opts.PublicURL, "public-url", "", "URL that provers reach this sequencer at, registered on chain (default: the listen address)")
+	flags.StringVar(&opts.Beneficiary, "beneficiary", "", "address that block rewards go to (default: the key's)")
+	return cmd
+}
+
+func (a *app) minerCommand() *cobra.Command {
+	var opts node.MinerOptions
+	cmd := &cobra.Command{
+		Use:     "miner",
+		Short:   "Search for blocks for a sequencer",
+		Long:    "Fetches work from a sequencer, searches with all cores, and hands in what it finds. It has no keys and no state.",
+		Example: "  gristmill miner --sequencer http://127.0.0.1:7420 --threads 4",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			role, err := a.roleOptions(node.Endpoints{})
+			if err != nil {
+				return err
+			}
+			opts.RoleOptions = role
+			return interrupted(cmd.Context(), node.RunMiner(cmd.Context(), opts))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.Sequencer, "sequencer", "http://127.0.0.1:7420", "the sequencer's mining address")
+	flags.IntVar(&opts.Threads, "threads", 0, "searching threads (0: one per core)")
+	return cmd
+}
+
+func (a *app) schedulerCommand() *cobra.Command {
+	var e node.Endpoints
+	var opts node.SchedulerOptions
+	var confirmations uint32
+	cmd := &cobra.Command{
+		Use:   "scheduler",
+		Short: "Run a prover: take its tasks from the chain, have them proved, settle them",
+		Long: `Follows the chain for tasks offered to its prover, fetches and checks their data,
+hands them to workers through Redis, verifies what comes back and settles it.
+What it knows is in DATA_DIR/scheduler; Redis may be wiped at any moment.`,
+		Example: `  gristmill prover join --key prover --stake 10
+  gristmill scheduler --rpc http://127.0.0.1:8545 --registry 0x5FbD...0aa3 --redis 127.0.0.1:6379 --key prover`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			role, err := a.roleOptions(e)
+			if err != nil {
+				return err
+			}
+			opts.RoleOptions = role
+			opts.Confirmations = confirmations
+			return interrupted(cmd.Context(), node.RunScheduler(cmd.Context(), opts))
+		},
+	}
+	flags := cmd.Flags()
+	chainFlags(flags, &e)
+	confirmationsFlag(flags, &confirmations)
+	flags.StringVar(&opts.Key, "key", "prover", "the prover's operator key")
+	flags.StringVar(&opts.Redis, "redis", "", redisHelp+" (default: the node running on the data directory)")
+	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:7430", "address of the body and status API")
+	flags.StringVar(&opts.PublicURL, "public-url", "", "URL that workers reach that API at (default: the listen address, for workers of this machine)")
+	return cmd
+}
+
+func (a *app) workerCommand() *cobra.Command {
+	var opts node.WorkerOptions
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Solve and prove tasks from the queue",
+		Long: `Takes jobs from Redis, runs the project's circuit as a subprocess of its own to
+solve them (checked digest, empty environment, memory limit; killed with this
+process), proves the solution, verifies the proof and sends it back. Circuits
+are bundles in DATA_DIR/bundles, found by the digest that the chain names.`,
+		Example: "  gristmill worker --redis 127.0.0.1:6379 --slots 2",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			role, err := a.roleOptions(node.Endpoints{})
+			if err != nil {
+				return err
+			}
+			opts.RoleOptions = role
+			return interrupted(cmd.Context(), node.RunWorker(cmd.Context(), opts))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.Redis, "redis", "", redisHelp+" (default: the node running on the data directory)")
+	flags.IntVar(&opts.Slots, "slots", 1, "tasks worked on at once")
+	flags.StringVar(&opts.Name, "name", "", "what this worker is called (default: the host's name)")
+	flags.BoolVar(&opts.AllowInsecure, "allow-insecure-keys", false, "take circuits whose keys one machine made by itself (always, on a local deployment's own data directory)")
+	flags.DurationVar(&opts.Drain, "drain", time.Minute, "how long tasks under way may take to finish after Ctrl-C")
+	return cmd
+}

@@ -1,0 +1,231 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/gristmill-zk/gristmill/chain"
+	"github.com/gristmill-zk/gristmill/wire"
+)
+
+// remote is a deployment that a role of its own process connects to.
+type remote struct {
+	ring       *Keyring
+	deployment *chain.Deployment
+	sender     chain.Sender
+}
+
+// connect finds chain, contracts and key of a role.
+func connect(ctx context.Context, g *group, key string) (remote, error) {
+	r := remote{ring: NewKeyring(g.opts.Dir, g.opts.Password)}
+	info, err := LoadInfo(g.opts.Dir)
+	if err != nil && !errors.Is(err, ErrNotRunning) {
+		return r, err
+	}
+	url := firstOf(g.opts.Endpoints.RPC, info.RPC)
+	if url == "" {
+		return r, fmt.Errorf("no chain: give --rpc; %w", err)
+	}
+	registry, err := findRegistry(g.opts.Dir, g.opts.Endpoints.Registry)
+	if err != nil {
+		return r, err
+	}
+	client, err := dialChain(ctx, g, url)
+	if err != nil {
+		return r, err
+	}
+	if r.deployment, err = chain.Open(ctx, client, registry); err != nil {
+		return r, err
+	}
+	r.sender, err = startSender(ctx, g, client, r.ring, key)
+	return r, err
+}
+
+// SequencerOptions is a sequencer as a process of its own.
+type SequencerOptions struct {
+	RoleOptions
+	Key          string
+	Listen       string
+	MiningListen string
+	PublicURL    string
+	Beneficiary  string
+}
+
+// RunSequencer runs a sequencer until ctx ends.
+func RunSequencer(ctx context.Context, opts SequencerOptions) error {
+	return serve(ctx, opts.RoleOptions, "sequencer", func(ctx context.Context, g *group) (string, error) {
+		var beneficiary common.Address
+		if opts.Beneficiary != "" {
+			if !common.IsHexAddress(opts.Beneficiary) {
+				return "", fmt.Errorf("--beneficiary %q is not an address", opts.Beneficiary)
+			}
+			beneficiary = common.HexToAddress(opts.Beneficiary)
+		}
+		r, err := connect(ctx, g, opts.Key)
+		if err != nil {
+			return "", err
+		}
+		s, err := startSequencer(ctx, g, sequencerParts{
+			deployment: r.deployment, sender: r.sender, ring: r.ring, key: opts.Key, listen: opts.Listen,
+			miningListen: opts.MiningListen, publicURL: opts.PublicURL, beneficiary: beneficiary, mineEmpty: true,
+		})
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("messages: %s (API: %s/openapi.json)\nmining:   %s", reachable(s.Addr()), reachable(s.Addr()), reachable(s.MiningAddr())), nil
+	})
+}
+
+// SchedulerOptions is a prover's scheduler as a process of its own.
+type SchedulerOptions struct {
+	RoleOptions
+	Key       string
+	Redis     string
+	Listen    string
+	PublicURL string // where workers of other machines fetch data
+}
+
+// RunScheduler runs a prover's scheduler until ctx ends.
+func RunScheduler(ctx context.Context, opts SchedulerOptions) error {
+	return serve(ctx, opts.RoleOptions, "scheduler", func(ctx context.Context, g *group) (string, error) {
+		redis, err := findQueue(g, opts.Redis)
+		if err != nil {
+			return "", err
+		}
+		r, err := connect(ctx, g, opts.Key)
+		if err != nil {
+			return "", err
+		}
+		s, err := startScheduler(ctx, g, r.deployment, r.sender, redis, false, opts.Listen, opts.PublicURL, nil)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("prover %s: tasks and data at %s, queue at %s", r.sender.Address(), s.URL(), redis.Addr), nil
+	})
+}
+
+// WorkerOptions is a worker as a process of its own.
+type WorkerOptions struct {
+	RoleOptions
+	Redis string
+	Slots int
+	Name  string
+	Drain time.Duration
+	// AllowInsecure takes circuits whose keys one machine made by itself. The
+	// data directory of a local deployment made its own, and always takes them.
+	AllowInsecure bool
+}
+
+// RunWorker runs a worker until ctx ends and its tasks are drained.
+func RunWorker(ctx context.Context, opts WorkerOptions) error {
+	return serve(ctx, opts.RoleOptions, "worker", func(ctx context.Context, g *group) (string, error) {
+		redis, err := findQueue(g, opts.Redis)
+		if err != nil {
+			return "", err
+		}
+		own, err := loadLocal(g.opts.Dir)
+		if err != nil {
+			return "", err
+		}
+		parts := workerParts{
+			redis: redis, slots: opts.Slots, name: opts.Name, drain: opts.Drain,
+			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{},
+		}
+		if err := startWorker(ctx, g, parts); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("working on %d tasks at once, queue at %s", opts.Slots, redis.Addr), nil
+	})
+}
+
+// DeployOptions puts the contracts on a chain.
+type DeployOptions struct {
+	RoleOptions
+	Key    string
+	Mining Mining
+	// Local also makes what a chain of one's own needs: a token, minted to the
+	// key Owner, and coins in the reward pool.
+	Local bool
+	Owner string
+}
+
+// Deployed is what Deploy made.
+type Deployed struct {
+	Deployment
+	// Token is the local deployment's token; zero when there is none.
+	Token common.Address `json:"token"`
+}
+
+// Deploy deploys the contracts, or completes an interrupted deployment.
+func Deploy(ctx context.Context, opts DeployOptions) (d Deployed, err error) {
+	err = serveOnce(ctx, opts.RoleOptions, func(ctx context.Context, g *group) error {
+		d.Deployment, err = LoadDeployment(g.opts.Dir)
+		there := err == nil
+		if there && !opts.Local || err != nil && !errors.Is(err, ErrNoDeployment) {
+			return err
+		}
+		info, err := LoadInfo(g.opts.Dir)
+		if err != nil && !errors.Is(err, ErrNotRunning) {
+			return err
+		}
+		url := firstOf(g.opts.Endpoints.RPC, info.RPC)
+		if url == "" {
+			return fmt.Errorf("no chain: give --rpc; %w", err)
+		}
+		client, err := dialChain(ctx, g, url)
+		if err != nil {
+			return err
+		}
+		ring := NewKeyring(g.opts.Dir, g.opts.Password)
+		sender, err := startSender(ctx, g, client, ring, opts.Key)
+		if err != nil {
+			return err
+		}
+		if !there {
+			if d.Deployment, err = deploy(ctx, g.opts.Dir, client, sender, opts.Mining); err != nil {
+				return err
+			}
+		}
+		if !opts.Local {
+			return nil
+		}
+		d.Token, err = furnish(ctx, g.opts.Dir, client, sender, ring, d.Registry, opts.Owner)
+		return err
+	})
+	return d, err
+}
+
+// furnish makes what a local deployment needs besides the contracts.
+func furnish(ctx context.Context, dir DataDir, client *chain.Client, deployer chain.Sender, ring *Keyring, registry common.Address, owner string) (common.Address, error) {
+	local, err := loadLocal(dir)
+	if err != nil {
+		return common.Address{}, err
+	}
+	account, err := ring.Find(owner)
+	if err != nil {
+		return common.Address{}, err
+	}
+	d, err := chain.Open(ctx, client, registry)
+	if err != nil {
+		return common.Address{}, err
+	}
+	err = localToken(ctx, deployer, account.Address, local.Token, func(at common.Address) error {
+		local.Token = at
+		return local.save(dir)
+	})
+	if err != nil {
+		return common.Address{}, err
+	}
+	return local.Token, fillPool(ctx, deployer, d)
+}
+
+// serveOnce runs a job that needs parts of a process, and ends those.
+func serveOnce(ctx context.Context, opts RoleOptions, do func(context.Context, *group) error) error {
+	opts.defaults()
+	g := &group{opts: opts}
+	return errors.Join(do(ctx, g), g.end())
+}
