@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 )
 
 // Engine proves on one device. All methods are safe for concurrent use;
@@ -19,6 +20,12 @@ type Engine interface {
 	// waits for those. Fails with ErrBadKey, ErrBudget, ErrUnsupported,
 	// ErrDevice, ErrClosed or the cause of ctx.
 	Load(ctx context.Context, key Key) error
+
+	// Commit makes the Pedersen commitment to values under the key of the
+	// circuit's commitment number index, loading the key first when it is not
+	// resident. A solver calls it in mid-solution: the circuit's challenge
+	// follows from the point. Fails as Prove does.
+	Commit(ctx context.Context, key Key, index int, values fr.Vector) (bn254.G1Affine, error)
 
 	// Prove makes one proof, loading the key first when it is not resident.
 	// The request's solution is only read; the engine clears every copy that
@@ -45,6 +52,12 @@ type Info struct {
 	Name string
 	// Device is the device's own name, for people.
 	Device string
+	// ID tells devices apart: a card's UUID, or the engine's name where there
+	// is only one. Two engines with one ID share a device.
+	ID string
+	// Runtime is what runs on the device, for people: "gnark-crypto v0.20.1",
+	// "ICICLE 3.2.2, CUDA driver 550.54".
+	Runtime string
 	// Parallel is how many proofs make progress at once.
 	Parallel int
 	// Memory is the budget for resident keys in bytes.
@@ -76,4 +89,8 @@ type Request struct {
 type Proof struct {
 	Ar, Krs bn254.G1Affine
 	Bs      bn254.G2Affine
+	// Commitments are the solution's points and Knowledge the folded proof that
+	// their values are known. Without commitments they are empty.
+	Commitments []bn254.G1Affine
+	Knowledge   bn254.G1Affine
 }

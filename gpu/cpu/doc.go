@@ -7,8 +7,8 @@
 // freed: a load that needs its room waits.
 //
 // It works from a solution, so a circuit, its solver and its witness format
-// are somebody else's matter. Circuits with commitments (BSB22) are refused
-// with gpu.ErrUnsupported when their key is loaded.
+// are somebody else's matter. Circuits with BSB22 commitments call Commit while
+// they are solved.
 //
 // The engine runs in the caller's process. A proof in flight is a handful of
 // goroutines that end before Prove returns; a cancelled Prove returns after

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/internal/resident"
 )
 
 // Name is the engine's name in proof envelopes.
@@ -57,7 +58,7 @@ func (c *Config) validate() error {
 // Engine is the gpu.Engine on this machine's processor.
 type Engine struct {
 	cfg   Config
-	keys  *cache
+	keys  *resident.Cache[residentKey]
 	slots chan struct{} // one token for each proof being made
 
 	closing context.Context
@@ -77,7 +78,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{cfg: cfg, slots: make(chan struct{}, cfg.Parallel)}
-	e.keys = newCache(cfg.Memory, func(key gpu.Key) (*provingKey, error) { return loadKey(key, cfg.Cores) })
+	e.keys = resident.New(cfg.Memory, footprint, func(key gpu.Key) (*residentKey, error) { return loadKey(key, cfg.Cores) }, nil)
 	e.closing, e.close = context.WithCancelCause(context.Background())
 	return e, nil
 }
@@ -87,6 +88,8 @@ func (e *Engine) Info() gpu.Info {
 	return gpu.Info{
 		Name:     Name,
 		Device:   fmt.Sprintf("%d cores, %s", e.cfg.Cores, runtime.GOARCH),
+		ID:       Name,
+		Runtime:  "gnark-crypto",
 		Parallel: e.cfg.Parallel,
 		Memory:   e.cfg.Memory,
 	}
@@ -99,10 +102,10 @@ func (e *Engine) Load(ctx context.Context, key gpu.Key) error {
 		return err
 	}
 	defer end()
-	if _, err := e.keys.acquire(ctx, key); err != nil {
+	if _, err := e.keys.Acquire(ctx, key); err != nil {
 		return err
 	}
-	e.keys.release(key.ID)
+	e.keys.Release(key.ID)
 	return nil
 }
 
@@ -138,12 +141,12 @@ func (e *Engine) prove(ctx context.Context, req gpu.Request) (*gpu.Proof, error)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	key, err := e.keys.acquire(ctx, req.Key)
+	key, err := e.keys.Acquire(ctx, req.Key)
 	if err != nil {
 		return nil, err
 	}
-	defer e.keys.release(req.Key.ID)
-	if err := key.check(&req); err != nil {
+	defer e.keys.Release(req.Key.ID)
+	if err := key.Check(&req); err != nil {
 		return nil, err
 	}
 	return newProver(key, &req, e.cfg).run(ctx)
@@ -156,7 +159,7 @@ func (e *Engine) Evict(id gpu.KeyID) error {
 		return err
 	}
 	defer end()
-	return e.keys.evict(id)
+	return e.keys.Evict(id)
 }
 
 // Stats implements gpu.Engine.
@@ -164,7 +167,7 @@ func (e *Engine) Stats() gpu.Stats {
 	e.mu.Lock()
 	s := e.stats
 	e.mu.Unlock()
-	e.keys.stats(&s)
+	e.keys.Stats(&s)
 	return s
 }
 
@@ -175,7 +178,7 @@ func (e *Engine) Close() error {
 	e.mu.Unlock()
 	e.close(gpu.ErrClosed)
 	e.calls.Wait()
-	e.keys.clear()
+	e.keys.Clear()
 	return nil
 }
 

@@ -1,33 +1,31 @@
 package cpu
 
 import (
-	"bufio"
-	"errors"
-	"fmt"
 	"unsafe"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr/fft"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/provingkey"
 )
 
-// provingKey is a key ready for proofs. It is immutable.
-type provingKey struct {
-	*dump
+// residentKey is a key ready for proofs. It is immutable.
+type residentKey struct {
+	*provingkey.Key
 	domain *fft.Domain
 	// vanishing is 1/(gⁿ-1): the inverse of Xⁿ-1 on the coset of g.
 	vanishing fr.Element
 }
 
-func loadKey(key gpu.Key, tasks int) (*provingKey, error) {
-	d, err := readDump(key, tasks)
+func loadKey(key gpu.Key, tasks int) (*residentKey, error) {
+	read, err := provingkey.Read(key, tasks)
 	if err != nil {
 		return nil, err
 	}
-	k := &provingKey{dump: d, domain: fft.NewDomain(d.cardinality)}
+	k := &residentKey{Key: read, domain: fft.NewDomain(read.Cardinality)}
 	g := k.domain.FrMultiplicativeGen
-	for n := d.cardinality; n > 1; n >>= 1 {
+	for n := read.Cardinality; n > 1; n >>= 1 {
 		g.Square(&g)
 	}
 	one := fr.One()
@@ -36,20 +34,11 @@ func loadKey(key gpu.Key, tasks int) (*provingKey, error) {
 	return k, nil
 }
 
-func (k *provingKey) nbPublic() int { return k.wires - (len(k.zk) - k.sizeZ) }
-
 // footprint is the memory that a key will take, from the first bytes of it.
-func footprint(key gpu.Key) (_ int64, err error) {
-	file, err := key.Open()
+func footprint(key gpu.Key) (int64, error) {
+	cardinality, err := provingkey.Cardinality(key)
 	if err != nil {
-		return 0, fmt.Errorf("open proving key %s: %w", key.ID, err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	r := &dumpReader{r: bufio.NewReaderSize(file, 512), left: key.Size}
-	r.marker()
-	cardinality := r.domain()
-	if r.err != nil {
-		return 0, fmt.Errorf("proving key %s: %w", key.ID, r.err)
+		return 0, err
 	}
 	// The file's points and flags (an index is four bytes for a flag's one, but
 	// only where points follow), and the roots of unity, their inverses and the

@@ -2,71 +2,26 @@ package cpu
 
 import (
 	"context"
-	"fmt"
 	"math/big"
 	"runtime"
 
-	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/internal/parallel"
 )
-
-// check refuses what does not fit the key.
-func (k *provingKey) check(req *gpu.Request) error {
-	s := &req.Solution
-	refuse := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s", gpu.ErrBadSolution, fmt.Sprintf(format, args...))
-	}
-	if len(s.W) != k.wires {
-		return refuse("%d wires, the key has %d", len(s.W), k.wires)
-	}
-	if s.NbPublic != k.nbPublic() {
-		return refuse("%d public wires, the key has %d", s.NbPublic, k.nbPublic())
-	}
-	if len(s.B) != len(s.A) || len(s.C) != len(s.A) {
-		return refuse("sides of %d, %d and %d constraints", len(s.A), len(s.B), len(s.C))
-	}
-	if n := uint64(len(s.A)); n == 0 || ecc.NextPowerOfTwo(n) != k.cardinality {
-		return refuse("%d constraints do not fill the key's domain of %d", n, k.cardinality)
-	}
-	if !s.W[0].IsOne() {
-		return refuse("the first wire is not one")
-	}
-	if req.Blinding.R.IsZero() || req.Blinding.S.IsZero() {
-		return refuse("the blinding was not drawn")
-	}
-	for name, v := range map[string][]fr.Element{
-		"W": s.W, "A": s.A, "B": s.B, "C": s.C, "blinding": {req.Blinding.R, req.Blinding.S},
-	} {
-		if i := firstBad(len(v), runtime.GOMAXPROCS(0), func(i int) bool { return below((*[4]uint64)(&v[i]), &order) }); i >= 0 {
-			return refuse("element %d of %s is not canonical", i, name)
-		}
-	}
-	return nil
-}
-
-// order has the limbs of the scalar field's modulus, the lowest first.
-var order = func() (limbs [fr.Limbs]uint64) {
-	q := fr.Modulus()
-	for i := range limbs {
-		limbs[i] = q.Uint64()
-		q.Rsh(q, 64)
-	}
-	return limbs
-}()
 
 // prover makes one proof:
 //
 //	Ar  = α + Σ wᵢ·Aᵢ + r·δ
 //	Bs  = β + Σ wᵢ·Bᵢ + s·δ                       (in G2, and in G1 for Krs)
-//	Krs = Σ wᵢ·Kᵢ + Σ hᵢ·Zᵢ + s·Ar + r·Bs₁ - rs·δ   (private wires only)
+//	Krs = Σ wᵢ·Kᵢ + Σ hᵢ·Zᵢ + s·Ar + r·Bs₁ - rs·δ   (private wires that no commitment takes)
 //
 // where h are the coefficients of (A·B - C)/(Xⁿ-1).
 type prover struct {
-	key      *provingKey
+	key      *residentKey
 	solution *gpu.Solution
 	r, s     fr.Element
 	tasks    int // goroutines for one transform or multi-exponentiation
@@ -76,7 +31,7 @@ type prover struct {
 	scalars      []fr.Element // h, then the private part of W
 }
 
-func newProver(key *provingKey, req *gpu.Request, cfg Config) *prover {
+func newProver(key *residentKey, req *gpu.Request, cfg Config) *prover {
 	p := &prover{key: key, solution: &req.Solution, r: req.Blinding.R, s: req.Blinding.S, tasks: cfg.Cores, lanes: min(2, cfg.Cores)}
 	if cfg.Cores < runtime.GOMAXPROCS(0) {
 		p.tasks = max(1, cfg.Cores/(cfg.Parallel*p.lanes))
@@ -92,6 +47,7 @@ func (p *prover) run(ctx context.Context) (*gpu.Proof, error) {
 	group.SetLimit(p.lanes)
 	group.Go(func() error { return p.bs(ctx, &proof) })
 	group.Go(func() error { return p.arKrs(ctx, &proof) })
+	group.Go(func() error { return p.knowledge(ctx, &proof) })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
@@ -101,9 +57,9 @@ func (p *prover) run(ctx context.Context) (*gpu.Proof, error) {
 // gather copies the wires that have points in A and B.
 func (p *prover) gather() {
 	w := p.solution.W
-	p.wireA, p.wireB = make([]fr.Element, len(p.key.wiresA)), make([]fr.Element, len(p.key.wiresB))
-	for to, from := range map[*[]fr.Element][]uint32{&p.wireA: p.key.wiresA, &p.wireB: p.key.wiresB} {
-		parallel(len(from), p.tasks, func(lo, hi int) {
+	p.wireA, p.wireB = make([]fr.Element, len(p.key.WiresA)), make([]fr.Element, len(p.key.WiresB))
+	for to, from := range map[*[]fr.Element][]uint32{&p.wireA: p.key.WiresA, &p.wireB: p.key.WiresB} {
+		parallel.For(len(from), p.tasks, func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				(*to)[i] = w[from[i]]
 			}
@@ -122,34 +78,34 @@ func (p *prover) clear() {
 }
 
 func (p *prover) bs(ctx context.Context, proof *gpu.Proof) error {
-	sum, err := sumG2(ctx, p.key.bG2, p.wireB, p.tasks)
+	sum, err := sumG2(ctx, p.key.BG2, p.wireB, p.tasks)
 	if err != nil {
 		return err
 	}
 	var blind bn254.G2Jac
-	blind.FromAffine(&p.key.deltaG2)
+	blind.FromAffine(&p.key.DeltaG2)
 	blind.ScalarMultiplication(&blind, p.s.BigInt(new(big.Int)))
 	sum.AddAssign(&blind)
-	sum.AddMixed(&p.key.betaG2)
+	sum.AddMixed(&p.key.BetaG2)
 	proof.Bs.FromJacobian(&sum)
 	return nil
 }
 
 func (p *prover) arKrs(ctx context.Context, proof *gpu.Proof) error {
 	k := p.key
-	ar, err := sumG1(ctx, k.a, p.wireA, p.tasks)
+	ar, err := sumG1(ctx, k.A, p.wireA, p.tasks)
 	if err != nil {
 		return err
 	}
-	ar.AddMixed(&k.alpha)
-	addTimes(&ar, &k.delta, &p.r)
+	ar.AddMixed(&k.Alpha)
+	addTimes(&ar, &k.Delta, &p.r)
 
-	bs1, err := sumG1(ctx, k.b, p.wireB, p.tasks)
+	bs1, err := sumG1(ctx, k.B, p.wireB, p.tasks)
 	if err != nil {
 		return err
 	}
-	bs1.AddMixed(&k.beta)
-	addTimes(&bs1, &k.delta, &p.s)
+	bs1.AddMixed(&k.Beta)
+	addTimes(&bs1, &k.Delta, &p.s)
 
 	if err := p.quotient(ctx); err != nil {
 		return err
@@ -165,7 +121,7 @@ func (p *prover) arKrs(ctx context.Context, proof *gpu.Proof) error {
 	addTimes(&krs, &affine[1], &p.r)
 	var rs fr.Element
 	rs.Mul(&p.r, &p.s).Neg(&rs)
-	addTimes(&krs, &k.delta, &rs)
+	addTimes(&krs, &k.Delta, &rs)
 
 	proof.Ar = affine[0]
 	proof.Krs.FromJacobian(&krs)
@@ -184,14 +140,14 @@ func addTimes(sum *bn254.G1Jac, point *bn254.G1Affine, scalar *fr.Element) {
 // two, unless most wires are bits, which cost next to nothing by themselves.
 func (p *prover) sumZK(ctx context.Context) (sum bn254.G1Jac, err error) {
 	k := p.key
-	h, wires := p.scalars[:k.sizeZ], p.scalars[k.sizeZ:]
+	h, wires := p.scalars[:k.SizeZ], p.scalars[k.SizeZ:]
 	if !sparse(wires) {
-		return sumG1(ctx, k.zk, p.scalars, p.tasks)
+		return sumG1(ctx, k.ZK, p.scalars, p.tasks)
 	}
-	if sum, err = sumG1(ctx, k.zk[:k.sizeZ], h, p.tasks); err != nil {
+	if sum, err = sumG1(ctx, k.ZK[:k.SizeZ], h, p.tasks); err != nil {
 		return sum, err
 	}
-	rest, err := sumG1(ctx, k.zk[k.sizeZ:], wires, p.tasks)
+	rest, err := sumG1(ctx, k.ZK[k.SizeZ:], wires, p.tasks)
 	sum.AddAssign(&rest)
 	return sum, err
 }

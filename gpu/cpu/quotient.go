@@ -9,10 +9,11 @@ import (
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr/fft"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/internal/parallel"
 )
 
 // quotient sets scalars to the coefficients of H = (A·B - C)/(Xⁿ-1), in the
-// bit-reversed order of Z, followed by the private wires.
+// bit-reversed order of Z, followed by the private wires that no commitment takes.
 //
 // On the coset gX of the domain Xⁿ-1 is the constant gⁿ-1. There A·B is taken
 // point by point; interpolating it gives A·B mod (Xⁿ-gⁿ), from which C is
@@ -21,8 +22,8 @@ import (
 // zero; it does not if A∘B = C is broken in any one constraint.
 func (p *prover) quotient(ctx context.Context) error {
 	k, s := p.key, p.solution
-	n := int(k.cardinality)
-	p.scalars = make([]fr.Element, n-1+k.wires-s.NbPublic+1)[:n]
+	n := int(k.Cardinality)
+	p.scalars = make([]fr.Element, len(k.ZK)+1)[:n]
 	a, b, c := p.scalars, make([]fr.Element, n), make([]fr.Element, n)
 	defer clear(b)
 	defer clear(c)
@@ -32,7 +33,7 @@ func (p *prover) quotient(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	p.both(func() {
-		parallel(n, p.tasks, func(from, to int) {
+		parallel.For(n, p.tasks, func(from, to int) {
 			for i := from; i < to; i++ {
 				a[i].Mul(&a[i], &b[i])
 			}
@@ -46,7 +47,7 @@ func (p *prover) quotient(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 
-	parallel(n, p.tasks, func(from, to int) {
+	parallel.For(n, p.tasks, func(from, to int) {
 		for i := from; i < to; i++ {
 			a[i].Sub(&a[i], &c[i]).Mul(&a[i], &k.vanishing)
 		}
@@ -54,7 +55,7 @@ func (p *prover) quotient(ctx context.Context) error {
 	if !a[n-1].IsZero() {
 		return fmt.Errorf("%w: A∘B = C does not hold", gpu.ErrBadSolution)
 	}
-	p.scalars = append(p.scalars[:n-1], s.W[s.NbPublic:]...)
+	p.scalars = s.AppendUncommitted(p.scalars[:n-1])
 	return nil
 }
 

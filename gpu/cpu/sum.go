@@ -9,6 +9,8 @@ import (
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+
+	"github.com/gristmill-zk/gristmill/gpu/internal/parallel"
 )
 
 // maxPiece is the most points of one multi-exponentiation, which cannot be
@@ -83,7 +85,7 @@ func sumBits[P, J any, G jacobian[P, J]](points []P, scalars []fr.Element, tasks
 		mu   sync.Mutex
 		next atomic.Int64
 	)
-	parallel(len(points), tasks, func(from, to int) {
+	parallel.For(len(points), tasks, func(from, to int) {
 		var ones J
 		for i := from; i < to; i++ {
 			switch {

@@ -95,10 +95,13 @@ func (c *idle) assign() frontend.Circuit {
 	return full
 }
 
-// committed uses a BSB22 commitment.
+// committed uses N BSB22 commitments, the later ones also over the challenges
+// of the earlier ones.
 type committed struct {
-	P frontend.Variable `gnark:",public"`
-	A frontend.Variable
+	P    frontend.Variable `gnark:",public"`
+	A    frontend.Variable
+	Free [5]frontend.Variable
+	N    int `gnark:"-"`
 }
 
 func (c *committed) Define(api frontend.API) error {
@@ -106,11 +109,19 @@ func (c *committed) Define(api frontend.API) error {
 	if !ok {
 		return fmt.Errorf("builder %T makes no commitments", api)
 	}
-	v, err := committer.Commit(c.A)
-	if err != nil {
-		return err
+	challenge := c.P
+	for i := range c.N {
+		v, err := committer.Commit(c.Free[i], api.Mul(c.A, c.Free[i+1]), challenge)
+		if err != nil {
+			return err
+		}
+		api.AssertIsDifferent(v, 0)
+		challenge = v
 	}
-	api.AssertIsDifferent(v, 0)
 	api.AssertIsEqual(api.Mul(c.A, c.A), c.P)
 	return nil
+}
+
+func (c *committed) assign() frontend.Circuit {
+	return &committed{P: 49, A: 7, Free: [5]frontend.Variable{11, 12, 13, 14, 15}}
 }

@@ -10,11 +10,12 @@ import (
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc"
+	"github.com/consensys/gnark-crypto/ecc/bn254"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark/backend/groth16"
 	groth16bn254 "github.com/consensys/gnark/backend/groth16/bn254"
 	"github.com/consensys/gnark/backend/witness"
 	"github.com/consensys/gnark/constraint"
-	cs "github.com/consensys/gnark/constraint/bn254"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
 	"github.com/rs/zerolog"
@@ -22,6 +23,7 @@ import (
 	gnarklogger "github.com/consensys/gnark/logger"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/solver"
 )
 
 // Fixture is a compiled circuit with keys and a witness that satisfies it.
@@ -60,26 +62,24 @@ func NewFixture(circuit, assignment frontend.Circuit) (*Fixture, error) {
 	if f.Witness, err = frontend.NewWitness(assignment, field); err != nil {
 		return nil, fmt.Errorf("witness: %w", err)
 	}
-	if len(ccs.GetCommitments().CommitmentIndexes()) == 0 {
-		f.solution, err = solve(ccs, f.Witness)
-	}
+	f.solution, err = solver.Solve(ccs, f.Witness, solver.Options{Commit: f.Commit})
 	return f, err
 }
 
-func solve(ccs constraint.ConstraintSystem, full witness.Witness) (gpu.Solution, error) {
-	solved, err := ccs.Solve(full)
-	if err != nil {
-		return gpu.Solution{}, fmt.Errorf("solve: %w", err)
-	}
-	s := solved.(*cs.R1CSSolution)
-	n := ccs.GetNbConstraints()
-	return gpu.Solution{W: s.W, A: s.A[:n], B: s.B[:n], C: s.C[:n], NbPublic: ccs.GetNbPublicVariables()}, nil
+// Commit makes a commitment with gnark's own key, for engines to be held
+// against.
+func (f *Fixture) Commit(index int, values fr.Vector) (bn254.G1Affine, error) {
+	return f.PK.(*groth16bn254.ProvingKey).CommitmentKeys[index].Commit(values)
 }
 
 // Solution is a copy of the solution, the caller's to spoil.
 func (f *Fixture) Solution() gpu.Solution {
 	s := f.solution
 	s.W, s.A, s.B, s.C = slices.Clone(s.W), slices.Clone(s.A), slices.Clone(s.B), slices.Clone(s.C)
+	s.Commitments = slices.Clone(s.Commitments)
+	for i := range s.Commitments {
+		s.Commitments[i].Wires = slices.Clone(s.Commitments[i].Wires)
+	}
 	return s
 }
 
@@ -111,5 +111,7 @@ func (f *Fixture) Verify(proof *gpu.Proof) error {
 	if err != nil {
 		return err
 	}
-	return groth16.Verify(&groth16bn254.Proof{Ar: proof.Ar, Bs: proof.Bs, Krs: proof.Krs}, f.VK, public)
+	return groth16.Verify(&groth16bn254.Proof{
+		Ar: proof.Ar, Bs: proof.Bs, Krs: proof.Krs, Commitments: proof.Commitments, CommitmentPok: proof.Knowledge,
+	}, f.VK, public)
 }

@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc"
+	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark/frontend"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/solver"
 )
 
 // New makes an engine with the given budget for keys in bytes, at least two
@@ -74,12 +76,13 @@ var fixtures = func() map[string]func() made {
 		"single":   fixture(&single{}, &single{P: 35, A: 5, B: 7}),
 		"idle":     fixture(&idle{}, (&idle{}).assign()),
 		"large":    fixture(largest, largest.assign(7, field)),
-		"bsb22":    fixture(&committed{}, &committed{P: 49, A: 7}),
+		"bsb22":    fixture(&committed{N: 1}, (&committed{}).assign()),
+		"bsb22 x2": fixture(&committed{N: 2}, (&committed{}).assign()),
 	}
 }()
 
 // Provable are the names of the fixtures that an engine can prove.
-var provable = []string{"dense", "zeros", "bits", "no bits", "all bits", "single", "idle", "large"}
+var provable = []string{"dense", "zeros", "bits", "no bits", "all bits", "single", "idle", "large", "bsb22", "bsb22 x2"}
 
 // Get is one of the suite's fixtures by name.
 func Get(t testing.TB, name string) *Fixture {
@@ -128,11 +131,52 @@ func knownAnswer(t *testing.T, build New) {
 	require.Equal(t, one, other)
 }
 
+// commitments: an engine's points are gnark's, and a proof needs all of them.
 func commitments(t *testing.T, build New) {
-	f := Get(t, "bsb22")
-	err := engine(t, build, plenty).Load(t.Context(), f.Key())
-	require.ErrorIs(t, err, gpu.ErrUnsupported)
-	require.ErrorContains(t, err, "BSB22")
+	e := engine(t, build, plenty)
+	for _, name := range []string{"bsb22", "bsb22 x2"} {
+		f := Get(t, name)
+		solved, err := solver.Solve(f.Circuit, f.Witness, solver.Options{Commit: func(index int, values fr.Vector) (bn254.G1Affine, error) {
+			point, err := e.Commit(t.Context(), f.Key(), index, values)
+			want, _ := f.Commit(index, values)
+			require.Equal(t, want, point, "%s: commitment %d", name, index)
+			return point, err
+		}})
+		require.NoError(t, err, name)
+		request := f.Request(t)
+		request.Solution = solved
+		proof, err := e.Prove(t.Context(), request)
+		require.NoError(t, err, name)
+		require.NoError(t, f.Verify(proof), name)
+		proof.Knowledge = bn254.G1Affine{}
+		require.Error(t, f.Verify(proof), "%s: without its proof of knowledge", name)
+
+		for what, spoil := range map[string]func(*gpu.Solution){
+			"none":            func(s *gpu.Solution) { s.Commitments = nil },
+			"one too many":    func(s *gpu.Solution) { s.Commitments = append(s.Commitments, s.Commitments[0]) },
+			"a wire less":     func(s *gpu.Solution) { s.Commitments[0].Wires = s.Commitments[0].Wires[1:] },
+			"a public wire":   func(s *gpu.Solution) { s.Commitments[0].Wires[0] = 0 },
+			"a wire twice":    func(s *gpu.Solution) { s.Commitments[0].Wires[0] = s.Commitments[0].Wires[1] },
+			"no such wire":    func(s *gpu.Solution) { s.Commitments[0].Challenge = uint32(len(s.W)) },
+			"challenge twice": func(s *gpu.Solution) { s.Commitments[0].Challenge = s.Commitments[0].Wires[0] },
+		} {
+			request := f.Request(t)
+			spoil(&request.Solution)
+			_, err := e.Prove(t.Context(), request)
+			require.ErrorIs(t, err, gpu.ErrBadSolution, "%s: %s", name, what)
+		}
+		for what, call := range map[string]func() error{
+			"no such commitment": func() error { _, err := e.Commit(t.Context(), f.Key(), 7, make(fr.Vector, 2)); return err },
+			"negative":           func() error { _, err := e.Commit(t.Context(), f.Key(), -1, make(fr.Vector, 2)); return err },
+			"a value less":       func() error { _, err := e.Commit(t.Context(), f.Key(), 0, make(fr.Vector, 1)); return err },
+			"not canonical": func() error {
+				_, err := e.Commit(t.Context(), f.Key(), 0, fr.Vector{{0, 0, 0, ^uint64(0)}, {}})
+				return err
+			},
+		} {
+			require.ErrorIs(t, call(), gpu.ErrBadSolution, "%s: %s", name, what)
+		}
+	}
 }
 
 // wrongKey: an engine cannot know whose solution it is when the sizes agree,

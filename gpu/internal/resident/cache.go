@@ -1,4 +1,5 @@
-package cpu
+// Package resident keeps proving keys in memory within a budget.
+package resident
 
 import (
 	"context"
@@ -8,14 +9,17 @@ import (
 	"github.com/gristmill-zk/gristmill/gpu"
 )
 
-// cache keeps keys resident within a budget. A key is pinned while in use;
+// Cache keeps keys resident within a budget, each in the form K that an engine
+// makes of it. A key is pinned while in use;
 // the least recently used of the others make room.
-type cache struct {
-	budget int64
-	load   func(gpu.Key) (*provingKey, error)
+type Cache[K any] struct {
+	budget    int64
+	footprint func(gpu.Key) (int64, error)
+	load      func(gpu.Key) (*K, error)
+	free      func(*K)
 
 	mu        sync.Mutex
-	entries   map[gpu.KeyID]*entry
+	entries   map[gpu.KeyID]*entry[K]
 	used      int64
 	clock     uint64
 	changed   chan struct{} // closed and replaced whenever waiters should look again
@@ -23,19 +27,25 @@ type cache struct {
 	evictions uint64
 }
 
-type entry struct {
-	key  *provingKey // nil while it is being read
+type entry[K any] struct {
+	key  *K // nil while it is being read
 	size int64
 	pins int
 	last uint64
 }
 
-func newCache(budget int64, load func(gpu.Key) (*provingKey, error)) *cache {
-	return &cache{budget: budget, load: load, entries: map[gpu.KeyID]*entry{}, changed: make(chan struct{})}
+// New makes an empty cache of budget bytes. Measure says how many a key will
+// take, load makes it ready, and free, which may be nil, is called for each key
+// that leaves.
+func New[K any](budget int64, measure func(gpu.Key) (int64, error), load func(gpu.Key) (*K, error), free func(*K)) *Cache[K] {
+	if free == nil {
+		free = func(*K) {}
+	}
+	return &Cache[K]{budget: budget, footprint: measure, load: load, free: free, entries: map[gpu.KeyID]*entry[K]{}, changed: make(chan struct{})}
 }
 
-// acquire pins a key, reading it when it is not resident. Release it once.
-func (c *cache) acquire(ctx context.Context, key gpu.Key) (*provingKey, error) {
+// Acquire pins a key, reading it when it is not resident. Release it once.
+func (c *Cache[K]) Acquire(ctx context.Context, key gpu.Key) (*K, error) {
 	size := int64(-1)
 	for {
 		if ctx.Err() != nil {
@@ -49,7 +59,7 @@ func (c *cache) acquire(ctx context.Context, key gpu.Key) (*provingKey, error) {
 			return e.key, nil
 		}
 		if !known && size >= 0 && c.makeRoom(size) {
-			e = &entry{size: size}
+			e = &entry[K]{size: size}
 			c.entries[key.ID], c.used = e, c.used+size
 			c.mu.Unlock()
 			return c.fill(key, e)
@@ -70,8 +80,8 @@ func (c *cache) acquire(ctx context.Context, key gpu.Key) (*provingKey, error) {
 	}
 }
 
-func (c *cache) measure(key gpu.Key) (int64, error) {
-	size, err := footprint(key)
+func (c *Cache[K]) measure(key gpu.Key) (int64, error) {
+	size, err := c.footprint(key)
 	if err != nil {
 		return 0, err
 	}
@@ -82,7 +92,7 @@ func (c *cache) measure(key gpu.Key) (int64, error) {
 }
 
 // fill reads the key of a reserved entry and pins it.
-func (c *cache) fill(key gpu.Key, e *entry) (*provingKey, error) {
+func (c *Cache[K]) fill(key gpu.Key, e *entry[K]) (*K, error) {
 	loaded, err := c.load(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,12 +107,12 @@ func (c *cache) fill(key gpu.Key, e *entry) (*provingKey, error) {
 	return loaded, nil
 }
 
-func (c *cache) pin(e *entry) {
+func (c *Cache[K]) pin(e *entry[K]) {
 	c.clock++
 	e.pins, e.last = e.pins+1, c.clock
 }
 
-func (c *cache) release(id gpu.KeyID) {
+func (c *Cache[K]) Release(id gpu.KeyID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.entries[id].pins--
@@ -111,7 +121,7 @@ func (c *cache) release(id gpu.KeyID) {
 
 // makeRoom evicts unpinned keys, the least recently used first, until size
 // bytes are free. It evicts nothing when that would not be enough.
-func (c *cache) makeRoom(size int64) bool {
+func (c *Cache[K]) makeRoom(size int64) bool {
 	pinned := int64(0)
 	for _, e := range c.entries {
 		if e.pins > 0 || e.key == nil {
@@ -129,7 +139,7 @@ func (c *cache) makeRoom(size int64) bool {
 	return true
 }
 
-func (c *cache) oldest() (id gpu.KeyID, oldest *entry) {
+func (c *Cache[K]) oldest() (id gpu.KeyID, oldest *entry[K]) {
 	for i, e := range c.entries {
 		if e.pins == 0 && e.key != nil && (oldest == nil || e.last < oldest.last) {
 			id, oldest = i, e
@@ -138,7 +148,7 @@ func (c *cache) oldest() (id gpu.KeyID, oldest *entry) {
 	return id, oldest
 }
 
-func (c *cache) evict(id gpu.KeyID) error {
+func (c *Cache[K]) Evict(id gpu.KeyID) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, known := c.entries[id]
@@ -154,25 +164,29 @@ func (c *cache) evict(id gpu.KeyID) error {
 	return nil
 }
 
-// clear drops every key; none may be in use.
-func (c *cache) clear() {
+// Clear drops every key; none may be in use.
+func (c *Cache[K]) Clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	clear(c.entries)
-	c.used = 0
+	for id, e := range c.entries {
+		c.remove(id, e)
+	}
 }
 
-func (c *cache) remove(id gpu.KeyID, e *entry) {
+func (c *Cache[K]) remove(id gpu.KeyID, e *entry[K]) {
 	delete(c.entries, id)
 	c.used -= e.size
+	if e.key != nil {
+		c.free(e.key)
+	}
 }
 
-func (c *cache) wake() {
+func (c *Cache[K]) wake() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
-func (c *cache) stats(s *gpu.Stats) {
+func (c *Cache[K]) Stats(s *gpu.Stats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Loads, s.Evictions, s.KeyBytes = c.loads, c.evictions, c.used

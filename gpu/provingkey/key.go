@@ -1,4 +1,4 @@
-package cpu
+package provingkey
 
 import (
 	"bufio"
@@ -23,18 +23,42 @@ const dumpMarker uint64 = 0xdeadbeef
 // maxDomainBits is the largest power of two that divides r-1.
 const maxDomainBits = 28
 
-// dump is a proving key as its file has it. A and B have points for the wires
-// in wiresA and wiresB only, the others being at infinity.
-type dump struct {
-	cardinality        uint64 // of the domain, a power of two
-	wires              int    // the constant one included
-	wiresA, wiresB     []uint32
-	alpha, beta, delta bn254.G1Affine
-	betaG2, deltaG2    bn254.G2Affine
-	a, b               []bn254.G1Affine
-	bG2                []bn254.G2Affine
-	zk                 []bn254.G1Affine // Z, in bit-reversed order, then K
-	sizeZ              int              // one less than the domain
+// Key is a proving key as its file has it. A, B and BG2 have points for the
+// wires in WiresA and WiresB only, the others being at infinity. The wires that
+// have a point in K are the private ones, in order, without those that a
+// commitment covers or that hold a commitment's challenge.
+type Key struct {
+	Cardinality        uint64   // of the domain, a power of two
+	Wires              int      // the constant one included
+	WiresA, WiresB     []uint32 // ascending
+	Alpha, Beta, Delta bn254.G1Affine
+	BetaG2, DeltaG2    bn254.G2Affine
+	A, B               []bn254.G1Affine
+	BG2                []bn254.G2Affine
+	ZK                 []bn254.G1Affine // Z, in bit-reversed order, then K
+	SizeZ              int              // one less than the domain
+	Commitments        []Pedersen       // one for each BSB22 commitment of the circuit
+}
+
+// Pedersen is the key of one BSB22 commitment, a point for each private wire
+// that it covers.
+type Pedersen struct {
+	Basis, BasisExpSigma []bn254.G1Affine
+}
+
+// Z has one point for each coefficient of the quotient, in bit-reversed order.
+func (k *Key) Z() []bn254.G1Affine { return k.ZK[:k.SizeZ] }
+
+// K has one point for each private wire that no commitment takes.
+func (k *Key) K() []bn254.G1Affine { return k.ZK[k.SizeZ:] }
+
+// Public is the number of public wires, the constant one included.
+func (k *Key) Public() int {
+	private := len(k.ZK) - k.SizeZ + len(k.Commitments)
+	for i := range k.Commitments {
+		private += len(k.Commitments[i].Basis)
+	}
+	return k.Wires - private
 }
 
 // dumpReader reads a dump of known size. No length in the file is believed
@@ -45,16 +69,17 @@ type dumpReader struct {
 	err  error
 }
 
-// readDump reads a whole key. Altered or torn bytes give gpu.ErrBadKey as far
-// as the shape shows it; points are checked by their curve equation.
-func readDump(key gpu.Key, tasks int) (_ *dump, err error) {
+// Read reads a whole key with up to tasks goroutines. Altered or torn bytes give
+// gpu.ErrBadKey as far as the shape shows it; points are checked by their curve
+// equation.
+func Read(key gpu.Key, tasks int) (_ *Key, err error) {
 	file, err := key.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open proving key %s: %w", key.ID, err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	r := &dumpReader{r: bufio.NewReaderSize(file, 1<<20), left: key.Size}
-	d := r.dump()
+	d := r.key()
 	if r.err == nil && r.left != 0 {
 		r.fail("%d bytes follow the key", r.left)
 	}
@@ -75,27 +100,64 @@ func readDump(key gpu.Key, tasks int) (_ *dump, err error) {
 	return d, nil
 }
 
-func (r *dumpReader) dump() *dump {
-	d := new(dump)
+func (r *dumpReader) key() *Key {
+	d := new(Key)
 	r.marker()
-	d.cardinality = r.domain()
-	r.g1("alpha", &d.alpha)
-	r.g1("beta", &d.beta)
-	r.g1("delta", &d.delta)
-	r.g2("beta", &d.betaG2)
-	r.g2("delta", &d.deltaG2)
+	d.Cardinality = r.domain()
+	r.g1("alpha", &d.Alpha)
+	r.g1("beta", &d.Beta)
+	r.g1("delta", &d.Delta)
+	r.g2("beta", &d.BetaG2)
+	r.g2("delta", &d.DeltaG2)
 	wires, infinityA, infinityB := r.u64("wires"), r.u64("infinite A"), r.u64("infinite B")
-	d.wires = int(wires)
-	d.wiresA = r.finite("infinity A", wires, infinityA)
-	d.wiresB = r.finite("infinity B", wires, infinityB)
-	if n := r.u32("commitments"); r.err == nil && n != 0 {
-		r.err = fmt.Errorf("%w: the circuit uses %d BSB22 commitments", gpu.ErrUnsupported, n)
+	d.Wires = int(wires)
+	d.WiresA = r.finite("infinity A", wires, infinityA)
+	d.WiresB = r.finite("infinity B", wires, infinityB)
+	commitments := r.u32("commitments")
+	d.A = exactly[bn254.G1Affine](r, "A", wires-infinityA)
+	d.B = exactly[bn254.G1Affine](r, "B", wires-infinityB)
+	d.ZK, d.SizeZ = r.zk(d.Cardinality, wires)
+	d.BG2 = exactly[bn254.G2Affine](r, "B in G2", wires-infinityB)
+	for i := uint32(0); i < commitments && r.err == nil; i++ {
+		d.Commitments = append(d.Commitments, r.pedersen(i, wires))
 	}
-	d.a = exactly[bn254.G1Affine](r, "A", wires-infinityA)
-	d.b = exactly[bn254.G1Affine](r, "B", wires-infinityB)
-	d.zk, d.sizeZ = r.zk(d.cardinality, wires)
-	d.bG2 = exactly[bn254.G2Affine](r, "B in G2", wires-infinityB)
+	if public := d.Public(); r.err == nil && public < 1 {
+		r.fail("%d of %d wires are private", d.Wires-public, d.Wires)
+	}
 	return d
+}
+
+// pedersen reads the key of a commitment. There is no count to hold its length
+// against but that of the wires.
+func (r *dumpReader) pedersen(i uint32, wires uint64) Pedersen {
+	what := fmt.Sprintf("basis of commitment %d", i)
+	n := r.count(what, uint64(unsafe.Sizeof(bn254.G1Affine{})))
+	if r.err == nil && n >= wires {
+		r.fail("%s has %d points, there are %d wires", what, n, wires)
+	}
+	if r.err != nil {
+		return Pedersen{}
+	}
+	p := Pedersen{Basis: make([]bn254.G1Affine, n)}
+	points(r, what, p.Basis)
+	p.BasisExpSigma = exactly[bn254.G1Affine](r, fmt.Sprintf("second basis of commitment %d", i), n)
+	return p
+}
+
+// Cardinality reads the size of a key's domain, which stands at its beginning.
+func Cardinality(key gpu.Key) (_ uint64, err error) {
+	file, err := key.Open()
+	if err != nil {
+		return 0, fmt.Errorf("open proving key %s: %w", key.ID, err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	r := &dumpReader{r: bufio.NewReaderSize(file, 512), left: key.Size}
+	r.marker()
+	cardinality := r.domain()
+	if r.err != nil {
+		return 0, fmt.Errorf("proving key %s: %w", key.ID, r.err)
+	}
+	return cardinality, nil
 }
 
 func (r *dumpReader) marker() {

@@ -1,31 +1,35 @@
-package cpu
+package provingkey
 
 import (
 	"fmt"
-	"sync"
-	"sync/atomic"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/internal/parallel"
 )
 
 // checkPoints checks that each coordinate is canonical and each point is on
 // its curve (infinity, written as zeros, counts: a wire that no constraint
 // mentions has it). A flipped bit is found so; a key made wrong
 // shows only in proofs that do not verify.
-func (d *dump) checkPoints(tasks int) error {
-	for _, s := range []struct {
+func (d *Key) checkPoints(tasks int) error {
+	type named struct {
 		name   string
 		points []bn254.G1Affine
-	}{{"A", d.a}, {"B", d.b}, {"Z and K", d.zk}} {
-		bad := firstBad(len(s.points), tasks, func(i int) bool { return goodG1(&s.points[i]) })
+	}
+	all := []named{{"A", d.A}, {"B", d.B}, {"Z and K", d.ZK}}
+	for i, p := range d.Commitments {
+		all = append(all, named{fmt.Sprintf("commitment %d", i), p.Basis}, named{fmt.Sprintf("commitment %d", i), p.BasisExpSigma})
+	}
+	for _, s := range all {
+		bad := parallel.FirstBad(len(s.points), tasks, func(i int) bool { return goodG1(&s.points[i]) })
 		if bad >= 0 {
 			return fmt.Errorf("%w: point %d of %s is not on the curve", gpu.ErrBadKey, bad, s.name)
 		}
 	}
-	if bad := firstBad(len(d.bG2), tasks, func(i int) bool { return goodG2(&d.bG2[i]) }); bad >= 0 {
+	if bad := parallel.FirstBad(len(d.BG2), tasks, func(i int) bool { return goodG2(&d.BG2[i]) }); bad >= 0 {
 		return fmt.Errorf("%w: point %d of B in G2 is not on the curve", gpu.ErrBadKey, bad)
 	}
 	return nil
@@ -61,34 +65,4 @@ func below(a, b *[4]uint64) bool {
 		}
 	}
 	return false
-}
-
-// firstBad is an index whose check failed, or -1.
-func firstBad(n, tasks int, good func(int) bool) int {
-	var bad atomic.Int64
-	bad.Store(-1)
-	parallel(n, tasks, func(from, to int) {
-		for i := from; i < to; i++ {
-			if !good(i) {
-				bad.Store(int64(i))
-				return
-			}
-		}
-	})
-	return int(bad.Load())
-}
-
-// parallel splits 0..n among tasks goroutines and returns when all are done.
-func parallel(n, tasks int, work func(from, to int)) {
-	const least = 512 // elements that are worth a goroutine
-	tasks = max(1, min(tasks, n/least))
-	if tasks == 1 {
-		work(0, n)
-		return
-	}
-	var wg sync.WaitGroup
-	for t := range tasks {
-		wg.Go(func() { work(t*n/tasks, (t+1)*n/tasks) })
-	}
-	wg.Wait()
 }
