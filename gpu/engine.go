@@ -83,6 +83,17 @@ type Request struct {
 	Key      Key
 	Solution Solution
 	Blinding Blinding
+	// Progress, when set, is called as stages of the proof are reached, by any
+	// goroutine, so that a watchdog can tell a slow proof from a stuck one. It
+	// returns at once.
+	Progress func(stage string)
+}
+
+// Reached reports a stage of the proof, if anybody listens.
+func (r *Request) Reached(stage string) {
+	if r.Progress != nil {
+		r.Progress(stage)
+	}
 }
 
 // Proof is a Groth16 proof over BN254.
