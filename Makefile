@@ -62,7 +62,7 @@ generate: ## Make the generated code again: contract bindings and protobuf
 
 .PHONY: check-generated
 check-generated: generate ## Fail if the generated code in git is not what generate makes
-	git diff --exit-code -- chain/bindings plugins/proto
+	git diff --exit-code -- chain/bindings plugins/proto gpu/proto
 
 .PHONY: fmt
 fmt: ## Format Go and Solidity

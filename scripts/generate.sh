@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Regenerates everything generated: the contracts' Go bindings (bytecode included, so deploying needs no compiler) and the
-# plugin protocol's Go code. Running it on a clean checkout changes nothing; CI checks that.
+# Go code of the plugins' and the engines' protocols. Running it on a clean checkout changes nothing; CI checks that.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,6 +19,5 @@ node contracts/script/combined.cjs "${deployed[@]}" |
 chmod 644 chain/bindings/bindings.go
 gofmt -w chain/bindings/bindings.go
 
-if [ -x plugins/proto/generate.sh ]; then
-  plugins/proto/generate.sh
-fi
+plugins/proto/generate.sh
+gpu/proto/generate.sh

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gristmill-zk/gristmill/internal/subprocess"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/internal/solution"
 )
@@ -55,7 +56,7 @@ func openCircuit(h *Host, b *bundle.Bundle) (*Circuit, error) {
 	if err != nil {
 		return fail(err)
 	}
-	binary, err := executableFile(b.Manifest.Name, plugin)
+	binary, err := subprocess.ExecutableFile(b.Manifest.Name, plugin)
 	if err := errors.Join(err, plugin.Close()); err != nil {
 		return fail(err)
 	}

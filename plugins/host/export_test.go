@@ -1,4 +1,4 @@
 package host
 
 // RunDir is where a host's processes work.
-func RunDir(h *Host) string { return h.runDir.path }
+func RunDir(h *Host) string { return h.runDir.Path() }

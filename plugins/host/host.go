@@ -8,13 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gristmill-zk/gristmill/internal/subprocess"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/wire"
 )
-
-// maxRunDir leaves room in a socket's address, which ends after 108 bytes, for
-// the names go-plugin appends.
-const maxRunDir = 66
 
 // Config says how plugins are run.
 type Config struct {
@@ -71,8 +68,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Slots < 1:
 		return fmt.Errorf("plugin host: Slots is %d, must be at least 1", c.Slots)
-	case len(c.RunDir) > maxRunDir:
-		return fmt.Errorf("plugin host: RunDir has %d bytes, at most %d fit into a socket's address", len(c.RunDir), maxRunDir)
+	case len(c.RunDir) > subprocess.MaxRunDir:
+		return fmt.Errorf("plugin host: RunDir has %d bytes, at most %d fit into a socket's address", len(c.RunDir), subprocess.MaxRunDir)
 	case c.StartTimeout < 0 || c.SolveTimeout < 0 || c.IdleTimeout < 0:
 		return errors.New("plugin host: StartTimeout, SolveTimeout and IdleTimeout must not be negative")
 	}
@@ -82,9 +79,9 @@ func (c Config) validate() error {
 // Host runs plugins. It is safe for concurrent use.
 type Host struct {
 	cfg     Config
-	runDir  *runDir
+	runDir  *subprocess.RunDir
 	slots   chan struct{}
-	spawner *spawner
+	spawner *subprocess.Spawner
 
 	mu       sync.Mutex
 	closed   bool
@@ -104,14 +101,14 @@ func New(cfg Config) (*Host, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	dir, err := newRunDir(cfg.RunDir)
+	dir, err := subprocess.NewRunDir(cfg.RunDir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("plugin host: RunDir: %w", err)
 	}
 	return &Host{
 		cfg: cfg, runDir: dir,
 		slots:    make(chan struct{}, cfg.Slots),
-		spawner:  startSpawner(),
+		spawner:  subprocess.NewSpawner(),
 		circuits: map[wire.Hash]*opening{},
 	}, nil
 }
@@ -174,6 +171,6 @@ func (h *Host) Close() error {
 			errs = append(errs, o.circuit.Close())
 		}
 	}
-	h.spawner.stop()
-	return errors.Join(append(errs, h.runDir.remove())...)
+	h.spawner.Stop()
+	return errors.Join(append(errs, h.runDir.Remove())...)
 }

@@ -1,184 +1,29 @@
 package host
 
 import (
-	"bytes"
-	"context"
-	"io"
-	"log"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
-	"github.com/hashicorp/go-hclog"
-
+	"github.com/gristmill-zk/gristmill/internal/subprocess"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
-// pluginLog brings what a plugin prints and what go-plugin says about it into
-// the host's log, each line with the plugin's name and the task it is at.
+// pluginLog is the log of a plugin, each line with the plugin's name and the
+// task it is at.
 type pluginLog struct {
-	logger *slog.Logger
-	task   atomic.Pointer[wire.Hash]
+	*subprocess.Log
+	task atomic.Pointer[wire.Hash]
 }
 
 func newPluginLog(l *slog.Logger, name string) *pluginLog {
-	return &pluginLog{logger: l.With(slog.String("plugin", name))}
+	p := &pluginLog{}
+	p.Log = subprocess.NewLog(l.With(slog.String("plugin", name)), func() []slog.Attr {
+		if task := p.task.Load(); task != nil && !task.IsZero() {
+			return []slog.Attr{slog.String("task", task.String())}
+		}
+		return nil
+	})
+	return p
 }
 
 func (p *pluginLog) setTask(id wire.Hash) { p.task.Store(&id) }
-
-func (p *pluginLog) log(level slog.Level, msg string, attrs ...slog.Attr) {
-	if task := p.task.Load(); task != nil && !task.IsZero() {
-		attrs = append(attrs, slog.String("task", task.String()))
-	}
-	p.logger.LogAttrs(context.Background(), level, clean(msg), attrs...)
-}
-
-func (p *pluginLog) debug(msg string, err error) {
-	p.log(slog.LevelDebug, msg, slog.Any("error", err))
-}
-
-// writer logs what the plugin prints, line by line. Very long lines are cut
-// where the buffer ends.
-func (p *pluginLog) writer(stream string) io.Writer {
-	return &lineWriter{emit: func(line string) {
-		p.log(slog.LevelInfo, line, slog.String("stream", stream))
-	}}
-}
-
-const maxLine = 4096
-
-type lineWriter struct {
-	mu   sync.Mutex
-	rest []byte
-	emit func(string)
-}
-
-func (w *lineWriter) Write(data []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := len(data)
-	for len(data) > 0 {
-		line, rest, ended := bytes.Cut(data, []byte{'\n'})
-		w.rest = append(w.rest, line[:min(len(line), maxLine-min(len(w.rest), maxLine))]...)
-		if ended && len(w.rest) > 0 {
-			w.emit(string(w.rest))
-			w.rest = w.rest[:0]
-		}
-		data = rest
-	}
-	return n, nil
-}
-
-// hclog is the log as go-plugin wants it.
-func (p *pluginLog) hclog() hclog.Logger { return &hclogAdapter{log: p} }
-
-// hclogAdapter implements hclog.Logger. Levels are slog's: hclog's trace is
-// four below debug.
-type hclogAdapter struct {
-	log  *pluginLog
-	name string
-	args []any
-}
-
-const levelTrace = slog.LevelDebug - 4
-
-// expected are messages go-plugin logs as errors and warnings although the host
-// ends processes in just that way. Solve reports a process that ended by itself.
-var expected = map[string]bool{
-	"plugin process exited":            true,
-	"plugin failed to exit gracefully": true,
-	"error closing client during Kill": true,
-}
-
-func (a *hclogAdapter) emit(level slog.Level, msg string, args []any) {
-	if expected[msg] {
-		level = slog.LevelDebug
-	}
-	if !a.log.logger.Enabled(context.Background(), level) {
-		return
-	}
-	var attrs []slog.Attr
-	if a.name != "" {
-		attrs = append(attrs, slog.String("source", a.name))
-	}
-	all := append(append([]any{}, a.args...), args...)
-	for i := 0; i+1 < len(all); i += 2 {
-		if key, ok := all[i].(string); ok {
-			if key == "plugin" {
-				key = "process" // "plugin" is the circuit's name
-			}
-			attrs = append(attrs, slog.Any(clean(key), printable(all[i+1])))
-		}
-	}
-	a.log.log(level, msg, attrs...)
-}
-
-func printable(v any) any {
-	switch v := v.(type) {
-	case string:
-		return clean(v)
-	case error:
-		return clean(v.Error())
-	default:
-		return v
-	}
-}
-
-func (a *hclogAdapter) Log(level hclog.Level, msg string, args ...any) {
-	a.emit(slogLevel(level), msg, args)
-}
-func (a *hclogAdapter) Trace(msg string, args ...any) { a.emit(levelTrace, msg, args) }
-func (a *hclogAdapter) Debug(msg string, args ...any) { a.emit(slog.LevelDebug, msg, args) }
-func (a *hclogAdapter) Info(msg string, args ...any)  { a.emit(slog.LevelDebug, msg, args) }
-func (a *hclogAdapter) Warn(msg string, args ...any)  { a.emit(slog.LevelWarn, msg, args) }
-func (a *hclogAdapter) Error(msg string, args ...any) { a.emit(slog.LevelError, msg, args) }
-
-func slogLevel(level hclog.Level) slog.Level {
-	switch level {
-	case hclog.Trace:
-		return levelTrace
-	case hclog.Debug, hclog.NoLevel:
-		return slog.LevelDebug
-	case hclog.Info:
-		return slog.LevelInfo
-	case hclog.Warn:
-		return slog.LevelWarn
-	default:
-		return slog.LevelError
-	}
-}
-
-func (a *hclogAdapter) enabled(level slog.Level) bool {
-	return a.log.logger.Enabled(context.Background(), level)
-}
-func (a *hclogAdapter) IsTrace() bool { return a.enabled(levelTrace) }
-func (a *hclogAdapter) IsDebug() bool { return a.enabled(slog.LevelDebug) }
-func (a *hclogAdapter) IsInfo() bool  { return a.enabled(slog.LevelDebug) }
-func (a *hclogAdapter) IsWarn() bool  { return a.enabled(slog.LevelWarn) }
-func (a *hclogAdapter) IsError() bool { return a.enabled(slog.LevelError) }
-
-func (a *hclogAdapter) ImpliedArgs() []any { return a.args }
-func (a *hclogAdapter) With(args ...any) hclog.Logger {
-	return &hclogAdapter{log: a.log, name: a.name, args: append(append([]any{}, a.args...), args...)}
-}
-func (a *hclogAdapter) Name() string { return a.name }
-func (a *hclogAdapter) Named(name string) hclog.Logger {
-	if a.name != "" {
-		name = a.name + "." + name
-	}
-	return a.ResetNamed(name)
-}
-func (a *hclogAdapter) ResetNamed(name string) hclog.Logger {
-	return &hclogAdapter{log: a.log, name: name, args: a.args}
-}
-
-// SetLevel does nothing: the host's logger decides.
-func (a *hclogAdapter) SetLevel(hclog.Level)  {}
-func (a *hclogAdapter) GetLevel() hclog.Level { return hclog.Trace }
-func (a *hclogAdapter) StandardLogger(*hclog.StandardLoggerOptions) *log.Logger {
-	return log.New(a.log.writer("log"), "", 0)
-}
-func (a *hclogAdapter) StandardWriter(*hclog.StandardLoggerOptions) io.Writer {
-	return a.log.writer("log")
-}

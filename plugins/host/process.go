@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/gristmill-zk/gristmill/internal/subprocess"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/internal/rpc"
 	"github.com/gristmill-zk/gristmill/plugins/internal/solution"
@@ -42,7 +43,7 @@ const (
 type process struct {
 	circuit  *Circuit
 	client   *plugin.Client
-	runner   *processRunner
+	runner   *subprocess.Process
 	rpc      proto.CircuitClient
 	solution *os.File
 	log      *pluginLog
@@ -54,7 +55,7 @@ type process struct {
 func startProcess(ctx context.Context, c *Circuit) (*process, error) {
 	ctx, stop := context.WithTimeout(ctx, c.host.cfg.StartTimeout)
 	defer stop()
-	out, err := solutionFile("solution", c.header().Size())
+	out, err := subprocess.FixedFile("solution", c.header().Size())
 	if err != nil {
 		return nil, err
 	}
@@ -87,19 +88,22 @@ func (p *process) connect(ctx context.Context) error {
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
 		StartTimeout:     p.circuit.host.cfg.StartTimeout,
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: p.circuit.host.runDir.path},
-		Logger:           p.log.hclog(),
-		SyncStdout:       p.log.writer("stdout"),
-		SyncStderr:       p.log.writer("stderr"),
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: p.circuit.host.runDir.Path()},
+		Logger:           p.log.HCLog(),
+		SyncStdout:       p.log.Writer("stdout"),
+		SyncStderr:       p.log.Writer("stderr"),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
 			p.command(cmd, system, dir)
-			p.runner = newRunner(ctx, cmd, p.circuit.host.spawner, p.limits(), dir)
+			p.runner = subprocess.NewProcess(ctx, cmd, subprocess.Options{
+				Spawner: p.circuit.host.spawner, Limits: p.limits(), SocketDir: dir,
+				Advice: "the plugin must be an executable of this platform made with the gristmill SDK",
+			})
 			return p.runner, nil
 		},
 	})
 	client, err := p.client.Client()
 	if p.runner != nil {
-		p.runner.outlive()
+		p.runner.Outlive()
 	}
 	if err != nil {
 		return err
@@ -129,12 +133,12 @@ func (p *process) command(cmd *exec.Cmd, system *os.File, dir string) {
 	cmd.ExtraFiles = []*os.File{p.circuit.binary, p.solution, system}
 }
 
-func (p *process) limits() []limit {
-	return []limit{
-		{unix.RLIMIT_CORE, 0},
-		{unix.RLIMIT_NOFILE, maxFiles},
-		{unix.RLIMIT_FSIZE, uint64(p.circuit.header().Size())},
-		{unix.RLIMIT_DATA, p.circuit.host.cfg.MemoryLimit},
+func (p *process) limits() []subprocess.Limit {
+	return []subprocess.Limit{
+		{Resource: unix.RLIMIT_CORE, Value: 0},
+		{Resource: unix.RLIMIT_NOFILE, Value: maxFiles},
+		{Resource: unix.RLIMIT_FSIZE, Value: uint64(p.circuit.header().Size())},
+		{Resource: unix.RLIMIT_DATA, Value: p.circuit.host.cfg.MemoryLimit},
 	}
 }
 
@@ -142,7 +146,7 @@ func (p *process) limits() []limit {
 func (p *process) describe(ctx context.Context) error {
 	d, err := p.rpc.Describe(ctx, &proto.DescribeRequest{}, grpc.MaxCallRecvMsgSize(maxReply))
 	if err != nil {
-		return errors.New(clean(err.Error()))
+		return errors.New(subprocess.Clean(err.Error()))
 	}
 	m := &p.circuit.bundle.Manifest
 	part, err := p.circuit.bundle.Part(bundle.PartCircuit)
@@ -178,7 +182,7 @@ func (p *process) describe(ctx context.Context) error {
 // alive says whether the process still runs.
 func (p *process) alive() bool {
 	select {
-	case <-p.runner.gone:
+	case <-p.runner.Gone():
 		return false
 	default:
 		return true
@@ -256,7 +260,7 @@ func (p *process) call(ctx context.Context, t Task, ticket []byte) (*proto.Solve
 			return nil, errors.New("the plugin went on after its result")
 		}
 		if stage := reply.GetProgress().GetStage(); stage != "" && t.Progress != nil {
-			t.Progress(clean(stage))
+			t.Progress(subprocess.Clean(stage))
 		}
 		solved = reply.GetSolved()
 	}
@@ -269,7 +273,7 @@ func (p *process) classify(ctx context.Context, err error) (Code, error) {
 	if ctx.Err() != nil {
 		return endCode(ctx), context.Cause(ctx)
 	}
-	text := errors.New(clean(status.Convert(err).Message()))
+	text := errors.New(subprocess.Clean(status.Convert(err).Message()))
 	switch status.Code(err) {
 	case codes.InvalidArgument:
 		return CodeBadTask, text
@@ -285,7 +289,7 @@ func (p *process) drain() {
 	ctx, stop := context.WithTimeout(context.Background(), drainTimeout)
 	defer stop()
 	if _, err := p.rpc.Drain(ctx, &proto.DrainRequest{}); err != nil {
-		p.log.debug("plugin did not drain", err)
+		p.log.Emit(slog.LevelDebug, "plugin did not drain", slog.Any("error", err))
 	}
 }
 
@@ -293,28 +297,14 @@ func (p *process) drain() {
 // of it is left in the host.
 func (p *process) stop() {
 	if p.runner != nil {
-		p.runner.kill()
+		p.runner.End()
 	}
 	if p.client != nil {
 		p.client.Kill()
 	}
 	if p.runner != nil && p.runner.ID() != "" {
-		<-p.runner.gone
-		p.runner.closePipes()
+		<-p.runner.Gone()
+		p.runner.ClosePipes()
 	}
 	_ = p.solution.Close()
-}
-
-// clean makes a plugin's text fit for logs and errors.
-func clean(text string) string {
-	const most = 1000
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
 }

@@ -1,4 +1,4 @@
-package host
+package subprocess
 
 import (
 	"context"
@@ -22,18 +22,17 @@ import (
 // process that escaped its group could hold them open longer.
 const drainOutput = time.Second
 
-// processRunner starts one plugin process for go-plugin and ends it for certain.
+// Process is one child process. It is the runner.Runner of a go-plugin client,
+// and ends for certain.
 //
 // The process leads a group of its own. When the leader ends, for whatever
 // reason, the rest of the group is killed before the leader is reaped: until
 // then its number can not belong to anyone else.
-type processRunner struct {
-	ctx       context.Context // until outlive, its end ends the process
-	unwatch   func() bool
-	cmd       *exec.Cmd
-	spawner   *spawner
-	limits    []limit
-	socketDir string
+type Process struct {
+	ctx     context.Context // until Outlive, its end ends the process
+	unwatch func() bool
+	cmd     *exec.Cmd
+	opts    Options
 
 	stdout, stderr *os.File // our ends
 	stdin          *os.File // the process ends when this does
@@ -45,22 +44,34 @@ type processRunner struct {
 	reaped bool
 }
 
-var _ runner.Runner = (*processRunner)(nil)
+var _ runner.Runner = (*Process)(nil)
 
-// limit is one resource limit of the process.
-type limit struct {
-	resource int
-	value    uint64
+// Options say how a process is run.
+type Options struct {
+	// Spawner starts the process. It must outlive it.
+	Spawner *Spawner
+	// Limits are the process's resource limits.
+	Limits []Limit
+	// SocketDir is the only directory in which the process may say it listens.
+	SocketDir string
+	// Advice is told to people when the process is no plugin.
+	Advice string
 }
 
-// newRunner prepares a process. go-plugin's start takes no context, so ctx is
+// Limit is one resource limit, soft and hard.
+type Limit struct {
+	Resource int // unix.RLIMIT_…
+	Value    uint64
+}
+
+// NewProcess prepares a process. go-plugin's start takes no context, so ctx is
 // watched here: ending the process is what ends the start.
-func newRunner(ctx context.Context, cmd *exec.Cmd, s *spawner, limits []limit, socketDir string) *processRunner {
-	return &processRunner{ctx: ctx, unwatch: func() bool { return true }, cmd: cmd, spawner: s, limits: limits, socketDir: socketDir, gone: make(chan struct{})}
+func NewProcess(ctx context.Context, cmd *exec.Cmd, opts Options) *Process {
+	return &Process{ctx: ctx, unwatch: func() bool { return true }, cmd: cmd, opts: opts, gone: make(chan struct{})}
 }
 
 // Start implements runner.Runner.
-func (r *processRunner) Start(context.Context) error {
+func (r *Process) Start(context.Context) error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
@@ -71,7 +82,7 @@ func (r *processRunner) Start(context.Context) error {
 		return fmt.Errorf("pipe: %w", err)
 	}
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := r.spawner.run(r.cmd.Start); err != nil {
+	if err := r.opts.Spawner.run(r.cmd.Start); err != nil {
 		closeAll([]*os.File{r.stdin, r.stdout, r.stderr})
 		return err
 	}
@@ -79,19 +90,19 @@ func (r *processRunner) Start(context.Context) error {
 	r.pid = r.cmd.Process.Pid
 	r.mu.Unlock()
 	go r.reap()
-	r.unwatch = context.AfterFunc(r.ctx, r.kill)
-	for _, l := range r.limits {
-		if err := unix.Prlimit(r.pid, l.resource, &unix.Rlimit{Cur: l.value, Max: l.value}, nil); err != nil {
-			r.kill()
+	r.unwatch = context.AfterFunc(r.ctx, r.End)
+	for _, l := range r.opts.Limits {
+		if err := unix.Prlimit(r.pid, l.Resource, &unix.Rlimit{Cur: l.Value, Max: l.Value}, nil); err != nil {
+			r.End()
 			<-r.gone
-			return fmt.Errorf("limit resource %d: %w", l.resource, err)
+			return fmt.Errorf("limit resource %d: %w", l.Resource, err)
 		}
 	}
 	return nil
 }
 
 // pipes connects the three standard files and returns the process's ends.
-func (r *processRunner) pipes() (theirs []*os.File, err error) {
+func (r *Process) pipes() (theirs []*os.File, err error) {
 	open := func(ours **os.File, reading bool) (*os.File, error) {
 		rd, wr, err := os.Pipe()
 		if err != nil {
@@ -123,7 +134,7 @@ func closeAll(files []*os.File) {
 
 // reap waits for the process to end, kills what is left of its group, and only
 // then lets its number go.
-func (r *processRunner) reap() {
+func (r *Process) reap() {
 	for {
 		err := unix.Waitid(unix.P_PID, r.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if !errors.Is(err, unix.EINTR) {
@@ -143,9 +154,9 @@ func (r *processRunner) reap() {
 	close(r.gone)
 }
 
-// kill ends the process and its group. It may be called at any time, also
+// End ends the process and its group. It may be called at any time, also
 // before the process was started.
-func (r *processRunner) kill() {
+func (r *Process) End() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.pid != 0 && !r.reaped {
@@ -153,39 +164,48 @@ func (r *processRunner) kill() {
 	}
 }
 
-// outlive lets the process live on after the context it was started with.
-func (r *processRunner) outlive() { r.unwatch() }
+// Outlive lets the process live on after the context it was started with.
+func (r *Process) Outlive() { r.unwatch() }
 
-// closePipes lets go of our ends once nobody reads them.
-func (r *processRunner) closePipes() { closeAll([]*os.File{r.stdout, r.stderr}) }
+// ClosePipes lets go of our ends once nobody reads them.
+func (r *Process) ClosePipes() { closeAll([]*os.File{r.stdout, r.stderr}) }
+
+// Gone is closed when the process and its group are no more.
+func (r *Process) Gone() <-chan struct{} { return r.gone }
+
+// Exit is how the process ended, once it is gone: nil, or an *exec.ExitError.
+func (r *Process) Exit() error {
+	<-r.gone
+	return r.exit
+}
 
 // Wait implements runner.Runner.
-func (r *processRunner) Wait(context.Context) error {
+func (r *Process) Wait(context.Context) error {
 	<-r.gone
 	return r.exit
 }
 
 // Kill implements runner.Runner.
-func (r *processRunner) Kill(context.Context) error {
-	r.kill()
+func (r *Process) Kill(context.Context) error {
+	r.End()
 	return nil
 }
 
 // Stdout implements runner.Runner.
-func (r *processRunner) Stdout() io.ReadCloser {
+func (r *Process) Stdout() io.ReadCloser {
 	return r.stdout
 }
 
 // Stderr implements runner.Runner.
-func (r *processRunner) Stderr() io.ReadCloser {
+func (r *Process) Stderr() io.ReadCloser {
 	return r.stderr
 }
 
 // Name implements runner.Runner.
-func (r *processRunner) Name() string { return r.cmd.Args[0] }
+func (r *Process) Name() string { return r.cmd.Args[0] }
 
 // ID implements runner.Runner.
-func (r *processRunner) ID() string {
+func (r *Process) ID() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.pid == 0 {
@@ -195,21 +215,21 @@ func (r *processRunner) ID() string {
 }
 
 // Diagnose implements runner.Runner.
-func (r *processRunner) Diagnose(context.Context) string {
-	return "the plugin must be an executable of this platform made with the gristmill SDK"
+func (r *Process) Diagnose(context.Context) string {
+	return r.opts.Advice
 }
 
-// PluginToHost implements runner.Runner. A plugin says where it listens: it may
-// only be a socket of its own directory, so that it can not make the host
+// PluginToHost implements runner.Runner. A process says where it listens: it
+// may only be a socket of its own directory, so that it can not make the host
 // connect anywhere else.
-func (r *processRunner) PluginToHost(network, address string) (string, string, error) {
-	if network != "unix" || filepath.Dir(filepath.Clean(address)) != r.socketDir {
-		return "", "", &net.AddrError{Err: "not a socket in the plugin's directory", Addr: network + " " + address}
+func (r *Process) PluginToHost(network, address string) (string, string, error) {
+	if network != "unix" || filepath.Dir(filepath.Clean(address)) != r.opts.SocketDir {
+		return "", "", &net.AddrError{Err: "not a socket in the process's directory", Addr: network + " " + address}
 	}
 	return network, address, nil
 }
 
 // HostToPlugin implements runner.Runner.
-func (r *processRunner) HostToPlugin(network, address string) (string, string, error) {
+func (r *Process) HostToPlugin(network, address string) (string, string, error) {
 	return network, address, nil
 }

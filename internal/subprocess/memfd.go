@@ -1,4 +1,4 @@
-package host
+package subprocess
 
 import (
 	"errors"
@@ -13,14 +13,14 @@ import (
 // to allow that. Kernels before 6.3 do not know it.
 const mfdExec = 0x10
 
-// executableFile copies a plugin into a memory file nobody can change any more.
-func executableFile(name string, plugin io.Reader) (*os.File, error) {
+// ExecutableFile copies a program into a memory file nobody can change any more.
+func ExecutableFile(name string, program io.Reader) (*os.File, error) {
 	f, err := memoryFile(name, mfdExec)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.Copy(f, plugin); err != nil {
-		return nil, errors.Join(fmt.Errorf("copy the plugin: %w", err), f.Close())
+	if _, err := io.Copy(f, program); err != nil {
+		return nil, errors.Join(fmt.Errorf("copy the program: %w", err), f.Close())
 	}
 	if err := seal(f, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -28,15 +28,15 @@ func executableFile(name string, plugin io.Reader) (*os.File, error) {
 	return f, nil
 }
 
-// solutionFile makes a memory file that keeps its size: a reader of it can not
+// FixedFile makes a memory file that keeps its size: a reader of it can not
 // run into a hole that was not there before.
-func solutionFile(name string, size int64) (*os.File, error) {
+func FixedFile(name string, size int64) (*os.File, error) {
 	f, err := memoryFile(name, 0)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.Truncate(size); err != nil {
-		return nil, errors.Join(fmt.Errorf("size the solution file: %w", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("size the memory file: %w", err), f.Close())
 	}
 	if err := seal(f, unix.F_SEAL_GROW|unix.F_SEAL_SHRINK); err != nil {
 		return nil, errors.Join(err, f.Close())

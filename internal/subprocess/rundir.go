@@ -1,4 +1,4 @@
-package host
+package subprocess
 
 import (
 	"errors"
@@ -9,23 +9,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// MaxRunDir leaves room in a socket's address, which ends after 108 bytes, for
+// the names go-plugin appends: a parent is at most this long.
+const MaxRunDir = 66
+
 const (
 	runDirPattern = "gm-*"
 	runDirLock    = "lock"
 )
 
-// runDir is a host's directory for sockets. A lock that the kernel lets go with
-// the process tells it from what a killed host left behind.
-type runDir struct {
+// RunDir is a directory for sockets. A lock that the kernel lets go with
+// the process tells it from what a killed process left behind.
+type RunDir struct {
 	path string
 	lock *os.File
 }
 
-// newRunDir makes a directory under parent and removes those of dead hosts.
-func newRunDir(parent string) (*runDir, error) {
+// NewRunDir makes a directory under parent, or under the system's temporary one
+// when parent is empty, and removes those of dead processes.
+func NewRunDir(parent string) (*RunDir, error) {
 	if parent != "" {
 		if err := os.MkdirAll(parent, 0o700); err != nil {
-			return nil, fmt.Errorf("plugin host: RunDir: %w", err)
+			return nil, fmt.Errorf("run directory: %w", err)
 		}
 	}
 	const attempts = 16
@@ -35,24 +40,24 @@ func newRunDir(parent string) (*runDir, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("plugin host: RunDir: %w", err)
+			return nil, fmt.Errorf("run directory: %w", err)
 		}
 		removeStale(filepath.Dir(d.path))
 		return d, nil
 	}
-	return nil, fmt.Errorf("plugin host: RunDir: %w", errTaken)
+	return nil, fmt.Errorf("run directory: %w", errTaken)
 }
 
 // errTaken says that another host, cleaning up, saw the directory before it was
 // locked and removed it.
 var errTaken = errors.New("the directory was removed while it was made")
 
-func lockRunDir(parent string) (*runDir, error) {
+func lockRunDir(parent string) (*RunDir, error) {
 	path, err := os.MkdirTemp(parent, runDirPattern)
 	if err != nil {
 		return nil, err
 	}
-	if len(path) > maxRunDir+len("/gm-4294967295") {
+	if len(path) > MaxRunDir+len("/gm-4294967295") {
 		return nil, errors.Join(os.Remove(path),
 			fmt.Errorf("the temporary directory %s is too long for a socket's address: set RunDir", path))
 	}
@@ -67,7 +72,7 @@ func lockRunDir(parent string) (*runDir, error) {
 	if lockErr != nil || err1 != nil || err2 != nil || !os.SameFile(ours, there) {
 		return nil, errors.Join(errTaken, lock.Close())
 	}
-	return &runDir{path: path, lock: lock}, nil
+	return &RunDir{path: path, lock: lock}, nil
 }
 
 // removeStale is best effort: what can not be removed harms nobody.
@@ -90,6 +95,10 @@ func removeStale(parent string) {
 	}
 }
 
-func (d *runDir) remove() error {
+// Path is where the directory is.
+func (d *RunDir) Path() string { return d.path }
+
+// Remove deletes the directory with all that is in it.
+func (d *RunDir) Remove() error {
 	return errors.Join(os.RemoveAll(d.path), d.lock.Close())
 }
