@@ -48,10 +48,11 @@ func (k *Key) Check(req *gpu.Request) error {
 // CheckCommit refuses with gpu.ErrBadSolution values that commitment number
 // index of the key cannot take.
 func (k *Key) CheckCommit(index int, values fr.Vector) error {
-	if index < 0 || index >= len(k.Commitments) {
-		return fmt.Errorf("%w: commitment %d, the key has %d", gpu.ErrBadSolution, index, len(k.Commitments))
+	covered := k.counts().covered
+	if index < 0 || index >= len(covered) {
+		return fmt.Errorf("%w: commitment %d, the key has %d", gpu.ErrBadSolution, index, len(covered))
 	}
-	if want := len(k.Commitments[index].Basis); len(values) != want {
+	if want := covered[index]; len(values) != want {
 		return fmt.Errorf("%w: commitment %d covers %d wires, not %d", gpu.ErrBadSolution, index, want, len(values))
 	}
 	return canonicalElements("the committed values", values)
@@ -67,14 +68,15 @@ func canonicalElements(what string, v []fr.Element) error {
 // checkCommitments: the covered wires of each commitment fit its key, are
 // private, and no wire is taken twice.
 func (k *Key) checkCommitments(s *gpu.Solution) error {
-	if len(s.Commitments) != len(k.Commitments) {
-		return fmt.Errorf("%w: %d commitments, the key has %d", gpu.ErrBadSolution, len(s.Commitments), len(k.Commitments))
+	covered := k.counts().covered
+	if len(s.Commitments) != len(covered) {
+		return fmt.Errorf("%w: %d commitments, the key has %d", gpu.ErrBadSolution, len(s.Commitments), len(covered))
 	}
 	taken := map[uint32]bool{}
 	for i := range s.Commitments {
 		c := &s.Commitments[i]
-		if len(c.Wires) != len(k.Commitments[i].Basis) {
-			return fmt.Errorf("%w: commitment %d covers %d wires, the key has points for %d", gpu.ErrBadSolution, i, len(c.Wires), len(k.Commitments[i].Basis))
+		if len(c.Wires) != covered[i] {
+			return fmt.Errorf("%w: commitment %d covers %d wires, the key has points for %d", gpu.ErrBadSolution, i, len(c.Wires), covered[i])
 		}
 		for _, wire := range append(c.Wires[:len(c.Wires):len(c.Wires)], c.Challenge) {
 			if int64(wire) < int64(s.NbPublic) || int64(wire) >= int64(len(s.W)) || taken[wire] {

@@ -38,6 +38,8 @@ type Key struct {
 	ZK                 []bn254.G1Affine // Z, in bit-reversed order, then K
 	SizeZ              int              // one less than the domain
 	Commitments        []Pedersen       // one for each BSB22 commitment of the circuit
+
+	dropped *counts // set once the points are gone
 }
 
 // Pedersen is the key of one BSB22 commitment, a point for each private wire
@@ -54,9 +56,10 @@ func (k *Key) K() []bn254.G1Affine { return k.ZK[k.SizeZ:] }
 
 // Public is the number of public wires, the constant one included.
 func (k *Key) Public() int {
-	private := len(k.ZK) - k.SizeZ + len(k.Commitments)
-	for i := range k.Commitments {
-		private += len(k.Commitments[i].Basis)
+	counts := k.counts()
+	private := counts.k + len(counts.covered)
+	for _, n := range counts.covered {
+		private += n
 	}
 	return k.Wires - private
 }
