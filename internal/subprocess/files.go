@@ -107,12 +107,18 @@ func (r *FileReceiver) receive() (uint64, *os.File, error) {
 		return 0, nil, fmt.Errorf("receive a file: a packet of %d bytes", n)
 	}
 	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(messages) != 1 {
-		return 0, nil, fmt.Errorf("receive a file: %d control messages: %w", len(messages), err)
+	if err != nil {
+		return 0, nil, fmt.Errorf("receive a file: %w", err)
+	}
+	if len(messages) != 1 {
+		return 0, nil, fmt.Errorf("receive a file: %d control messages", len(messages))
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return 0, nil, fmt.Errorf("receive a file: %d descriptors: %w", len(fds), err)
+	if err != nil {
+		return 0, nil, fmt.Errorf("receive a file: %w", err)
+	}
+	if len(fds) != 1 {
+		return 0, nil, fmt.Errorf("receive a file: %d descriptors", len(fds))
 	}
 	return binary.LittleEndian.Uint64(packet[:]), os.NewFile(uintptr(fds[0]), "received"), nil
 }

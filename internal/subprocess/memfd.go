@@ -15,7 +15,7 @@ const mfdExec = 0x10
 
 // ExecutableFile copies a program into a memory file nobody can change any more.
 func ExecutableFile(name string, program io.Reader) (*os.File, error) {
-	f, err := memoryFile(name, mfdExec)
+	f, err := memoryFileWith(name, mfdExec)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func ExecutableFile(name string, program io.Reader) (*os.File, error) {
 // FixedFile makes a memory file that keeps its size: a reader of it can not
 // run into a hole that was not there before.
 func FixedFile(name string, size int64) (*os.File, error) {
-	f, err := memoryFile(name, 0)
+	f, err := memoryFileWith(name, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,10 @@ func FixedFile(name string, size int64) (*os.File, error) {
 	return f, nil
 }
 
-func memoryFile(name string, flags int) (*os.File, error) {
+// MemoryFile makes an empty memory file.
+func MemoryFile(name string) (*os.File, error) { return memoryFileWith(name, 0) }
+
+func memoryFileWith(name string, flags int) (*os.File, error) {
 	flags |= unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags)
 	if errors.Is(err, unix.EINVAL) && flags&mfdExec != 0 {

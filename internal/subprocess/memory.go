@@ -20,7 +20,7 @@ type Memory struct {
 // NewMemory makes a memory file of size bytes, all zero and all there: writing
 // to it can not fail for want of memory.
 func NewMemory(name string, size int64) (_ *Memory, err error) {
-	f, err := memoryFile(name, 0)
+	f, err := memoryFileWith(name, 0)
 	if err != nil {
 		return nil, err
 	}
