@@ -3,14 +3,14 @@ package cpu
 import (
 	"context"
 	"math/big"
-	"runtime"
+	"sync"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gristmill-zk/gristmill/gpu"
-	"github.com/gristmill-zk/gristmill/gpu/internal/parallel"
+	"github.com/gristmill-zk/gristmill/gpu/internal/fixedbase"
 )
 
 // prover makes one proof:
@@ -20,112 +20,170 @@ import (
 //	Krs = Σ wᵢ·Kᵢ + Σ hᵢ·Zᵢ + s·Ar + r·Bs₁ - rs·δ   (private wires that no commitment takes)
 //
 // where h are the coefficients of (A·B - C)/(Xⁿ-1).
+//
+// Each wire is taken apart into digits once, for all four sums that it is in.
+// The engine hands out cores, so pieces of several proofs fill them together;
+// the last sum waits for the quotient, the others do not.
 type prover struct {
+	engine   *Engine
 	key      *residentKey
+	tables   *tables
+	request  *gpu.Request
 	solution *gpu.Solution
-	r, s     fr.Element
-	tasks    int // goroutines for one transform or multi-exponentiation
-	lanes    int // strands of work at once
 
-	wireA, wireB []fr.Element // W where A and B have points
-	scalars      []fr.Element // h, then the private part of W
+	wires, quotients *fixedbase.Digits
+
+	mu          sync.Mutex
+	ar, bs1, zk bn254.G1Jac // the sums
+	bs          bn254.G2Jac
 }
 
-func newProver(key *residentKey, req *gpu.Request, cfg Config) *prover {
-	p := &prover{key: key, solution: &req.Solution, r: req.Blinding.R, s: req.Blinding.S, tasks: cfg.Cores, lanes: min(2, cfg.Cores)}
-	if cfg.Cores < runtime.GOMAXPROCS(0) {
-		p.tasks = max(1, cfg.Cores/(cfg.Parallel*p.lanes))
-	}
-	return p
+func newProver(engine *Engine, key *residentKey, req *gpu.Request) *prover {
+	return &prover{engine: engine, key: key, tables: key.use(), request: req, solution: &req.Solution}
 }
 
 func (p *prover) run(ctx context.Context) (*gpu.Proof, error) {
 	defer p.clear()
-	p.gather()
+	p.wires = fixedbase.NewDigits(len(p.solution.W), p.tables.shape.Window)
+	if err := p.digits(ctx, p.wires, p.solution.W); err != nil {
+		return nil, err
+	}
+	p.request.Reached("digits")
 	var proof gpu.Proof
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(p.lanes)
-	group.Go(func() error { return p.bs(ctx, &proof) })
-	group.Go(func() error { return p.arKrs(ctx, &proof) })
+	group.Go(func() error { return p.sumZK(ctx) })
+	group.Go(func() error { return p.sumB2(ctx) })
+	group.Go(func() error { return p.sumG1(ctx, "A", &p.ar, p.tables.a, p.key.WiresA) })
+	group.Go(func() error { return p.sumG1(ctx, "B", &p.bs1, p.tables.b, p.key.WiresB) })
 	group.Go(func() error { return p.knowledge(ctx, &proof) })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	p.assemble(&proof)
+	p.request.Reached("proof")
 	return &proof, nil
 }
 
-// gather copies the wires that have points in A and B.
-func (p *prover) gather() {
-	w := p.solution.W
-	p.wireA, p.wireB = make([]fr.Element, len(p.key.WiresA)), make([]fr.Element, len(p.key.WiresB))
-	for to, from := range map[*[]fr.Element][]uint32{&p.wireA: p.key.WiresA, &p.wireB: p.key.WiresB} {
-		parallel.For(len(from), p.tasks, func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				(*to)[i] = w[from[i]]
-			}
+// digits takes scalars apart, on all cores that are free.
+func (p *prover) digits(ctx context.Context, to *fixedbase.Digits, scalars []fr.Element) error {
+	return p.parts(ctx, p.parallel(len(scalars)), func(part, parts int) error {
+		from := part * len(scalars) / parts
+		to.Set(from, scalars[from:(part+1)*len(scalars)/parts])
+		return nil
+	})
+}
+
+// parallel is into how many parts work on n elements is worth being cut.
+func (p *prover) parallel(n int) int { return min(p.engine.cfg.Cores, 1+n>>14) }
+
+// parts does work in parts, each on one core.
+func (p *prover) parts(ctx context.Context, parts int, work func(part, parts int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for part := range parts {
+		group.Go(func() error {
+			return p.engine.job(ctx, 1, func() error { return work(part, parts) })
 		})
 	}
+	return group.Wait()
 }
 
-// clear overwrites the copies of the witness. The digits that gnark-crypto
-// splits scalars into are out of reach: they go with the next collection.
-func (p *prover) clear() {
-	for _, v := range [][]fr.Element{p.wireA, p.wireB, p.scalars} {
-		clear(v)
-	}
-	p.r.SetZero()
-	p.s.SetZero()
+// sumG1 is Σ wᵢ·Aᵢ or Σ wᵢ·Bᵢ, which are half of the work of the others: they get
+// half as many parts.
+func (p *prover) sumG1(ctx context.Context, stage string, to *bn254.G1Jac, table *fixedbase.Table[bn254.G1Affine], wires []uint32) error {
+	defer p.request.Reached(stage)
+	return p.parts(ctx, (p.parallel(table.Len())+1)/2, func(part, parts int) error {
+		sum, err := fixedbase.G1(ctx, p.tables.shape, part, parts, fixedbase.Term[bn254.G1Affine]{Table: table, Digits: p.wires, Index: wires})
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		to.AddAssign(&sum)
+		return err
+	})
 }
 
-func (p *prover) bs(ctx context.Context, proof *gpu.Proof) error {
-	sum, err := sumG2(ctx, p.key.BG2, p.wireB, p.tasks)
+func (p *prover) sumB2(ctx context.Context) error {
+	defer p.request.Reached("B in G2")
+	return p.parts(ctx, p.parallel(p.tables.b2.Len()), func(part, parts int) error {
+		sum, err := fixedbase.G2(ctx, p.tables.shape, part, parts, fixedbase.Term[bn254.G2Affine]{Table: p.tables.b2, Digits: p.wires, Index: p.key.WiresB})
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.bs.AddAssign(&sum)
+		return err
+	})
+}
+
+// sumZK is Σ hᵢ·Zᵢ + Σ wᵢ·Kᵢ, in the same buckets.
+func (p *prover) sumZK(ctx context.Context) error {
+	h, err := p.quotient(ctx)
+	defer clear(h)
 	if err != nil {
 		return err
 	}
+	p.quotients = fixedbase.NewDigits(len(h), p.tables.shape.Window)
+	if err := p.digits(ctx, p.quotients, h); err != nil {
+		return err
+	}
+	p.request.Reached("quotient")
+	defer p.request.Reached("K and Z")
+	terms := []fixedbase.Term[bn254.G1Affine]{
+		{Table: p.tables.z, Digits: p.quotients},
+		{Table: p.tables.k, Digits: p.wires, Index: p.uncommitted()},
+	}
+	return p.parts(ctx, p.parallel(len(p.key.ZK)), func(part, parts int) error {
+		sum, err := fixedbase.G1(ctx, p.tables.shape, part, parts, terms...)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.zk.AddAssign(&sum)
+		return err
+	})
+}
+
+// uncommitted are the private wires that have a point in K: those that no
+// commitment covers and that hold no challenge.
+func (p *prover) uncommitted() []uint32 {
+	if len(p.solution.Commitments) == 0 {
+		return p.key.private
+	}
+	taken := map[uint32]bool{}
+	for i := range p.solution.Commitments {
+		c := &p.solution.Commitments[i]
+		taken[c.Challenge] = true
+		for _, wire := range c.Wires {
+			taken[wire] = true
+		}
+	}
+	wires := make([]uint32, 0, len(p.key.private))
+	for _, wire := range p.key.private {
+		if !taken[wire] {
+			wires = append(wires, wire)
+		}
+	}
+	return wires
+}
+
+// assemble makes the proof's points of the sums.
+func (p *prover) assemble(proof *gpu.Proof) {
+	k, blinding := p.key, p.request.Blinding
+	p.ar.AddMixed(&k.Alpha)
+	addTimes(&p.ar, &k.Delta, &blinding.R)
+	proof.Ar.FromJacobian(&p.ar)
+
 	var blind bn254.G2Jac
-	blind.FromAffine(&p.key.DeltaG2)
-	blind.ScalarMultiplication(&blind, p.s.BigInt(new(big.Int)))
-	sum.AddAssign(&blind)
-	sum.AddMixed(&p.key.BetaG2)
-	proof.Bs.FromJacobian(&sum)
-	return nil
-}
+	blind.FromAffine(&k.DeltaG2)
+	blind.ScalarMultiplication(&blind, blinding.S.BigInt(new(big.Int)))
+	p.bs.AddAssign(&blind)
+	p.bs.AddMixed(&k.BetaG2)
+	proof.Bs.FromJacobian(&p.bs)
 
-func (p *prover) arKrs(ctx context.Context, proof *gpu.Proof) error {
-	k := p.key
-	ar, err := sumG1(ctx, k.A, p.wireA, p.tasks)
-	if err != nil {
-		return err
-	}
-	ar.AddMixed(&k.Alpha)
-	addTimes(&ar, &k.Delta, &p.r)
-
-	bs1, err := sumG1(ctx, k.B, p.wireB, p.tasks)
-	if err != nil {
-		return err
-	}
-	bs1.AddMixed(&k.Beta)
-	addTimes(&bs1, &k.Delta, &p.s)
-
-	if err := p.quotient(ctx); err != nil {
-		return err
-	}
-	krs, err := p.sumZK(ctx)
-	if err != nil {
-		return err
-	}
-	var affine [2]bn254.G1Affine
-	affine[0].FromJacobian(&ar)
-	affine[1].FromJacobian(&bs1)
-	addTimes(&krs, &affine[0], &p.s)
-	addTimes(&krs, &affine[1], &p.r)
+	var bs1 bn254.G1Affine
+	p.bs1.AddMixed(&k.Beta)
+	addTimes(&p.bs1, &k.Delta, &blinding.S)
+	bs1.FromJacobian(&p.bs1)
+	addTimes(&p.zk, &proof.Ar, &blinding.S)
+	addTimes(&p.zk, &bs1, &blinding.R)
 	var rs fr.Element
-	rs.Mul(&p.r, &p.s).Neg(&rs)
-	addTimes(&krs, &k.Delta, &rs)
-
-	proof.Ar = affine[0]
-	proof.Krs.FromJacobian(&krs)
-	return nil
+	rs.Mul(&blinding.R, &blinding.S).Neg(&rs)
+	addTimes(&p.zk, &k.Delta, &rs)
+	proof.Krs.FromJacobian(&p.zk)
 }
 
 // addTimes adds scalar·point to sum.
@@ -136,18 +194,9 @@ func addTimes(sum *bn254.G1Jac, point *bn254.G1Affine, scalar *fr.Element) {
 	sum.AddAssign(&term)
 }
 
-// sumZK is Σ hᵢ·Zᵢ + Σ wᵢ·Kᵢ. One multi-exponentiation of both is cheaper than
-// two, unless most wires are bits, which cost next to nothing by themselves.
-func (p *prover) sumZK(ctx context.Context) (sum bn254.G1Jac, err error) {
-	k := p.key
-	h, wires := p.scalars[:k.SizeZ], p.scalars[k.SizeZ:]
-	if !sparse(wires) {
-		return sumG1(ctx, k.ZK, p.scalars, p.tasks)
-	}
-	if sum, err = sumG1(ctx, k.ZK[:k.SizeZ], h, p.tasks); err != nil {
-		return sum, err
-	}
-	rest, err := sumG1(ctx, k.ZK[k.SizeZ:], wires, p.tasks)
-	sum.AddAssign(&rest)
-	return sum, err
+// clear overwrites what was made of the witness, except the buckets' sums of
+// points, which are garbage by now.
+func (p *prover) clear() {
+	p.wires.Clear()
+	p.quotients.Clear()
 }

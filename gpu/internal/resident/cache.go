@@ -17,6 +17,7 @@ type Cache[K any] struct {
 	footprint func(gpu.Key) (int64, error)
 	load      func(gpu.Key) (*K, error)
 	free      func(*K)
+	trim      func(*K)
 
 	mu        sync.Mutex
 	entries   map[gpu.KeyID]*entry[K]
@@ -28,10 +29,11 @@ type Cache[K any] struct {
 }
 
 type entry[K any] struct {
-	key  *K // nil while it is being read
-	size int64
-	pins int
-	last uint64
+	key   *K // nil while it is being read
+	size  int64
+	extra int64 // part of size that the key can do without
+	pins  int
+	last  uint64
 }
 
 // New makes an empty cache of budget bytes. Measure says how many a key will
@@ -42,6 +44,39 @@ func New[K any](budget int64, measure func(gpu.Key) (int64, error), load func(gp
 		free = func(*K) {}
 	}
 	return &Cache[K]{budget: budget, footprint: measure, load: load, free: free, entries: map[gpu.KeyID]*entry[K]{}, changed: make(chan struct{})}
+}
+
+// Trims sets what is called, before first use of the cache, to make a key give up
+// what Grow allowed it.
+func (c *Cache[K]) Trims(trim func(*K)) { c.trim = trim }
+
+// Grow lets a resident key take extra bytes beyond its size, if they are free now:
+// it evicts nothing. The cache takes them back, with the function given to
+// Trims, before it evicts a key.
+func (c *Cache[K]) Grow(id gpu.KeyID, key *K, extra int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, known := c.entries[id]
+	if !known || e.key != key || c.used+extra > c.budget {
+		return false
+	}
+	e.size, e.extra, c.used = e.size+extra, e.extra+extra, c.used+extra
+	return true
+}
+
+// Shrink takes back what Grow allowed a key that is in use or not, because it
+// was not used after all.
+func (c *Cache[K]) Shrink(id gpu.KeyID, key *K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, known := c.entries[id]; known && e.key == key {
+		c.shrink(e)
+		c.wake()
+	}
+}
+
+func (c *Cache[K]) shrink(e *entry[K]) {
+	e.size, c.used, e.extra = e.size-e.extra, c.used-e.extra, 0
 }
 
 // Acquire pins a key, reading it when it is not resident. Release it once.
@@ -119,8 +154,8 @@ func (c *Cache[K]) Release(id gpu.KeyID) {
 	c.wake()
 }
 
-// makeRoom evicts unpinned keys, the least recently used first, until size
-// bytes are free. It evicts nothing when that would not be enough.
+// makeRoom trims and then evicts unpinned keys, the least recently used first,
+// until size bytes are free. It does nothing when that would not be enough.
 func (c *Cache[K]) makeRoom(size int64) bool {
 	pinned := int64(0)
 	for _, e := range c.entries {
@@ -132,16 +167,25 @@ func (c *Cache[K]) makeRoom(size int64) bool {
 		return false
 	}
 	for c.used+size > c.budget {
-		id, oldest := c.oldest()
+		_, fattest := c.oldest(func(e *entry[K]) bool { return e.extra > 0 })
+		if fattest == nil {
+			break
+		}
+		c.trim(fattest.key)
+		c.shrink(fattest)
+	}
+	for c.used+size > c.budget {
+		id, oldest := c.oldest(func(*entry[K]) bool { return true })
 		c.remove(id, oldest)
 		c.evictions++
 	}
 	return true
 }
 
-func (c *Cache[K]) oldest() (id gpu.KeyID, oldest *entry[K]) {
+// oldest is the least recently used of the unpinned keys that are wanted.
+func (c *Cache[K]) oldest(wanted func(*entry[K]) bool) (id gpu.KeyID, oldest *entry[K]) {
 	for i, e := range c.entries {
-		if e.pins == 0 && e.key != nil && (oldest == nil || e.last < oldest.last) {
+		if e.pins == 0 && e.key != nil && wanted(e) && (oldest == nil || e.last < oldest.last) {
 			id, oldest = i, e
 		}
 	}
