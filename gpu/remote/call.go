@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/proto"
@@ -108,7 +110,7 @@ func (c *child) work(ctx context.Context, start *proto.Start, key gpu.Key, progr
 		select {
 		case e := <-events:
 			if e.err != nil {
-				return nil, c.lost(e.err)
+				return nil, c.parted(e.err)
 			}
 			if result, err := x.handle(ctx, e.message, &helpers); result != nil || err != nil {
 				return result, err
@@ -126,6 +128,17 @@ func (c *child) work(ctx context.Context, start *proto.Start, key gpu.Key, progr
 		case <-c.gone:
 			return nil, c.reason
 		}
+	}
+}
+
+// parted says what the end of a stream without a result means: that of a process
+// that goes on is its own doing.
+func (c *child) parted(err error) error {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.Canceled:
+		return c.lost(err)
+	default:
+		return c.broke("no result: %v", err)
 	}
 }
 
