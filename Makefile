@@ -72,3 +72,19 @@ fmt: ## Format Go and Solidity
 .PHONY: clean
 clean: ## Remove what the build made
 	rm -rf bin dist contracts/out contracts/cache
+
+.PHONY: icicle-cpu
+icicle-cpu: ## Build bin/gristmill-engine-icicle with ICICLE's CPU device, for tests
+	scripts/engine-icicle.sh cpu
+
+.PHONY: icicle-cuda
+icicle-cuda: ## The same for NVIDIA's cards (ARCHS='80;86;89;90'); takes a while the first time
+	scripts/engine-icicle.sh cuda '$(or $(ARCHS),80;86;89;90)'
+
+.PHONY: test-icicle
+test-icicle: ## Test the ICICLE engine on ICICLE's CPU device
+	scripts/test-icicle.sh
+
+.PHONY: gpu-check
+gpu-check: ## Pack dist/gpu-check, whose run.sh checks a GPU host (ARCHS='80;90')
+	scripts/gpu-check.sh cuda '$(or $(ARCHS),80;90)'

@@ -17,6 +17,8 @@ import (
 	"github.com/consensys/gnark/backend/witness"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
+	gnarklogger "github.com/consensys/gnark/logger"
+	"github.com/rs/zerolog"
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/cpu"
@@ -33,7 +35,11 @@ type Case struct {
 	Public witness.Witness
 
 	solution gpu.Solution
+	saved    Saved
 }
+
+// Constraints is their number.
+func (c *Case) Constraints() int { return len(c.solution.A) }
 
 // Request is a request for a proof with a blinding of its own. The solution is
 // the case's, which engines only read.
@@ -90,7 +96,11 @@ func KnownAnswer(ctx context.Context, engine gpu.Engine) error {
 	return nil
 }
 
+// silence keeps gnark, which logs every compilation, quiet.
+var silence = sync.OnceFunc(func() { gnarklogger.Set(zerolog.Nop()) })
+
 func newCase(circuit, assignment frontend.Circuit) (*Case, error) {
+	silence()
 	field := ecc.BN254.ScalarField()
 	ccs, err := frontend.Compile(field, r1cs.NewBuilder, circuit)
 	if err != nil {
@@ -121,7 +131,10 @@ func newCase(circuit, assignment frontend.Circuit) (*Case, error) {
 		ID: sha256.Sum256(raw), Size: int64(len(raw)),
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil },
 	}
-	return &Case{Key: key, VK: vk, Public: public, solution: solution}, nil
+	return &Case{
+		Key: key, VK: vk, Public: public, solution: solution,
+		saved: Saved{Circuit: ccs, PK: pk, VK: vk, Witness: full},
+	}, nil
 }
 
 // mixed squares and adds, and takes the intermediate results apart into bits.

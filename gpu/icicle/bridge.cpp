@@ -50,44 +50,12 @@ struct msm_config {
   void* ext;
 };
 
-thread_local std::string message;
-
-device named(const char* type, int id)
-{
-  device d{};
-  std::strncpy(d.type, type, sizeof d.type - 1);
-  d.id = id;
-  return d;
-}
-
-vec_config in_place(void* stream) { return {stream, true, true, true, true, 1, false, nullptr}; }
-
-msm_config on_device(int window, int factor, void* stream)
-{
-  return {stream, factor, window, 0, 1, true, true, false, true, false, false, false, nullptr};
-}
-
-template <typename F>
-int guarded(F call) noexcept
-{
-  try {
-    return call();
-  } catch (const std::exception& e) {
-    message = e.what();
-  } catch (...) {
-    message = "an exception that is no std::exception";
-  }
-  return gm_exception;
-}
-
 } // namespace
 
 extern "C" {
-
 int icicle_load_backend(const char* path, bool recursive);
 int icicle_set_device(const device*);
 int icicle_is_device_available(const device*);
-int icicle_get_device_count(int*);
 int icicle_get_available_memory(size_t* total, size_t* free);
 int icicle_malloc(void**, size_t);
 int icicle_free(void*);
@@ -110,6 +78,54 @@ int bn254_msm(const void*, const void*, int, const msm_config*, void*);
 int bn254_g2_msm(const void*, const void*, int, const msm_config*, void*);
 int bn254_msm_precompute_bases(const void*, int, const msm_config*, void*);
 int bn254_g2_msm_precompute_bases(const void*, int, const msm_config*, void*);
+}
+
+namespace {
+
+thread_local std::string message;
+
+device named(const char* type, int id)
+{
+  device d{};
+  std::strncpy(d.type, type, sizeof d.type - 1);
+  d.id = id;
+  return d;
+}
+
+vec_config in_place(void* stream) { return {stream, true, true, true, true, 1, false, nullptr}; }
+
+msm_config on_device(int window, int factor, void* stream)
+{
+  return {stream, factor, window, 0, 1, true, true, false, true, false, false, false, nullptr};
+}
+
+// CUDA remembers the last error of a thread until it is asked for, and ICICLE's
+// next call on the thread, perhaps for another proof, would take it for its own.
+// This call on nothing asks.
+void forget_error()
+{
+  vec_config config = in_place(nullptr);
+  bn254_vector_sub(nullptr, nullptr, 0, &config, nullptr);
+}
+
+template <typename F>
+int guarded(F call) noexcept
+{
+  try {
+    int err = call();
+    if (err) forget_error();
+    return err;
+  } catch (const std::exception& e) {
+    message = e.what();
+  } catch (...) {
+    message = "an exception that is no std::exception";
+  }
+  return gm_exception;
+}
+
+} // namespace
+
+extern "C" {
 
 const char* gm_message(void) { return message.c_str(); }
 
@@ -132,11 +148,6 @@ int gm_set_device(const char* type, int id)
     device d = named(type, id);
     return icicle_set_device(&d);
   });
-}
-
-int gm_device_count(int* count)
-{
-  return guarded([&] { return icicle_get_device_count(count); });
 }
 
 int gm_available_memory(size_t* total, size_t* free)

@@ -20,7 +20,6 @@ const char* gm_message(void);
 int gm_load_backends(const char* dir);
 int gm_is_available(const char* type);
 int gm_set_device(const char* type, int id);
-int gm_device_count(int* count);
 int gm_available_memory(size_t* total, size_t* free);
 
 int gm_malloc(void** ptr, size_t size);
