@@ -125,3 +125,14 @@ func (c *committed) Define(api frontend.API) error {
 func (c *committed) assign() frontend.Circuit {
 	return &committed{P: 49, A: 7, Free: [5]frontend.Variable{11, 12, 13, 14, 15}}
 }
+
+// open has no private wires: its key's K is empty.
+type open struct {
+	P frontend.Variable `gnark:",public"`
+	Q frontend.Variable `gnark:",public"`
+}
+
+func (c *open) Define(api frontend.API) error {
+	api.AssertIsEqual(api.Mul(c.P, c.P), c.Q)
+	return nil
+}

@@ -111,7 +111,10 @@ func (f *Fixture) Verify(proof *gpu.Proof) error {
 	if err != nil {
 		return err
 	}
-	return groth16.Verify(&groth16bn254.Proof{
-		Ar: proof.Ar, Bs: proof.Bs, Krs: proof.Krs, Commitments: proof.Commitments, CommitmentPok: proof.Knowledge,
-	}, f.VK, public)
+	return groth16.Verify(gnarks(proof), f.VK, public)
+}
+
+// gnarks is a proof as gnark has it.
+func gnarks(p *gpu.Proof) *groth16bn254.Proof {
+	return &groth16bn254.Proof{Ar: p.Ar, Bs: p.Bs, Krs: p.Krs, Commitments: p.Commitments, CommitmentPok: p.Knowledge}
 }
