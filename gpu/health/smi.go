@@ -1,0 +1,228 @@
+package health
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// DefaultTimeout is how long nvidia-smi may take. It takes seconds when a driver
+// has to wake its devices.
+const DefaultTimeout = 15 * time.Second
+
+// maxAnswer bounds what is read of nvidia-smi's answer.
+const maxAnswer = 1 << 20
+
+// killGrace is how long a killed nvidia-smi may take to end.
+const killGrace = 2 * time.Second
+
+// SMI reads devices with nvidia-smi. The zero value is ready for use.
+type SMI struct {
+	// Command is the tool and arguments that come before others. Empty is
+	// nvidia-smi from PATH.
+	Command []string
+	// Timeout is how long the tool may take. Defaults to DefaultTimeout.
+	Timeout time.Duration
+	// KernelLog is the file with the kernel's log. Empty is /dev/kmsg, "-" none.
+	KernelLog string
+
+	mu      sync.Mutex
+	dropped map[string]bool // fields that this driver does not know
+	hung    <-chan struct{} // closed when a tool that did not end has ended
+}
+
+var _ Source = (*SMI)(nil)
+
+// Name implements Source.
+func (s *SMI) Name() string { return strings.Join(s.command(), " ") }
+
+func (s *SMI) command() []string {
+	if len(s.Command) == 0 {
+		return []string{"nvidia-smi"}
+	}
+	return s.Command
+}
+
+// Read implements Source.
+func (s *SMI) Read(ctx context.Context) ([]Reading, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	readings, err := s.query(ctx)
+	if err != nil {
+		return nil, err
+	}
+	addXids(readings, s.KernelLog)
+	return readings, nil
+}
+
+// query asks for all fields, leaving out those that the driver does not know.
+func (s *SMI) query(ctx context.Context) ([]Reading, error) {
+	for {
+		fields := s.fields()
+		out, err := s.run(ctx, "--query-gpu="+strings.Join(fields, ","), "--format=csv,noheader,nounits")
+		if unknown := unknownField(out); unknown != "" && !s.dropped[unknown] {
+			if s.dropped == nil {
+				s.dropped = map[string]bool{}
+			}
+			s.dropped[unknown] = true
+			if len(s.fields()) < len(fields) {
+				continue
+			}
+		}
+		readings, lost, parseErr := parse(out, fields)
+		if len(lost) > 0 {
+			return append(readings, lost...), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if parseErr == nil && len(readings) == 0 {
+			return nil, ErrNoDevices
+		}
+		return readings, parseErr
+	}
+}
+
+func (s *SMI) fields() []string {
+	var names []string
+	for _, f := range smiFields {
+		if !s.dropped[f.name] {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+var invalidField = regexp.MustCompile(`Field "([a-z0-9_.]+)" is not a valid field to query`)
+
+func unknownField(out string) string {
+	if m := invalidField.FindStringSubmatch(out); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// run runs the tool and returns what it printed, errors included.
+func (s *SMI) run(ctx context.Context, args ...string) (string, error) {
+	if s.hung != nil {
+		select {
+		case <-s.hung:
+			s.hung = nil
+		default:
+			return "", fmt.Errorf("%w: an nvidia-smi started earlier does not end although it was killed", ErrTimeout)
+		}
+	}
+	timeout := s.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	command := append(append([]string{}, s.command()...), args...)
+	running, stop := context.WithTimeout(ctx, timeout)
+	cmd := exec.CommandContext(running, command[0], command[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = killGrace
+	out := &limited{left: maxAnswer}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		stop()
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		return "", fmt.Errorf("%w: %w", ErrNoTool, err)
+	}
+	ended, result := make(chan struct{}), error(nil)
+	go func() {
+		defer stop()
+		result = cmd.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-running.Done():
+		// A process inside a driver that hangs does not die of a signal.
+		grace := time.NewTimer(2 * killGrace)
+		defer grace.Stop()
+		select {
+		case <-ended:
+		case <-grace.C:
+			s.hung = ended
+			return "", fmt.Errorf("%w: nvidia-smi does not end although it was killed", ErrTimeout)
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case errors.Is(running.Err(), context.DeadlineExceeded):
+		return "", fmt.Errorf("%w: nvidia-smi took longer than %v", ErrTimeout, timeout)
+	}
+	text := out.String()
+	if result != nil {
+		return text, explain(text, result)
+	}
+	return text, nil
+}
+
+// explain says what the tool's failure means. Its exit codes are documented in
+// its manual.
+func explain(text string, err error) error {
+	said := firstLine(text)
+	var exit *exec.ExitError
+	code := -1
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	}
+	for _, known := range []struct {
+		text string
+		code int
+		kind error
+	}{
+		{"couldn't communicate with the NVIDIA driver", 9, ErrNoDriver},
+		{"Driver/library version mismatch", -2, ErrNoDriver},
+		{"Driver Not Loaded", -2, ErrNoDriver},
+		{"shared library", 12, ErrNoDriver},
+		{"NVIDIA-SMI couldn't find", 12, ErrNoDriver},
+		{"No devices were found", -2, ErrNoDevices},
+		{"Failed to initialize NVML", -2, ErrNoDriver},
+	} {
+		if code == known.code || strings.Contains(text, known.text) {
+			return fmt.Errorf("%w: nvidia-smi says: %s", known.kind, said)
+		}
+	}
+	return fmt.Errorf("%w: nvidia-smi failed (%w) and says: %s", ErrUnreadable, err, said)
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	if len(line) > 200 {
+		line = line[:200] + "…"
+	}
+	if line == "" {
+		return "nothing"
+	}
+	return strings.ToValidUTF8(line, "?")
+}
+
+// limited keeps the beginning of what is written.
+type limited struct {
+	bytes.Buffer
+	left int
+}
+
+var _ io.Writer = (*limited)(nil)
+
+// Write implements io.Writer.
+func (l *limited) Write(p []byte) (int, error) {
+	n := min(l.left, len(p))
+	l.left -= n
+	l.Buffer.Write(p[:n])
+	return len(p), nil
+}
