@@ -66,7 +66,7 @@ func loadKey(key gpu.Key, tasks int) (*residentKey, error) {
 // shape is the best shape of tables with at most so many multiples of a point.
 func (k *residentKey) shape(cores, multiples int) fixedbase.Shape {
 	n := int(k.Cardinality)
-	return fixedbase.BestShape(n, min(cores, 1+n>>14), multiples)
+	return fixedbase.BestShape(n, max(1, min(cores/2, n>>14)), multiples)
 }
 
 // use is the best that the key has for sums.

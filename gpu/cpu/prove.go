@@ -73,8 +73,12 @@ func (p *prover) digits(ctx context.Context, to *fixedbase.Digits, scalars []fr.
 	})
 }
 
-// parallel is into how many parts work on n elements is worth being cut.
-func (p *prover) parallel(n int) int { return min(p.engine.cfg.Cores, 1+n>>14) }
+// parallel is into how many parts work on n elements is worth being cut: each
+// part of a sum has its own buckets, so there are no more of them than cores that
+// the other proofs in flight leave idle.
+func (p *prover) parallel(n int) int {
+	return max(1, min(p.engine.cfg.Cores/max(1, len(p.engine.slots)), 1+n>>14))
+}
 
 // parts does work in parts, each on one core.
 func (p *prover) parts(ctx context.Context, parts int, work func(part, parts int) error) error {
