@@ -1,4 +1,3 @@
-// Package resident keeps proving keys in memory within a budget.
 package resident
 
 import (
