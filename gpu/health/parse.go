@@ -128,7 +128,7 @@ func absent(s string) (bool, string) {
 }
 
 // lostDevice is how the tool speaks of a device that the driver can not open.
-var lostDevice = regexp.MustCompile(`(?m)^Unable to determine the device handle for (?:GPU ?)?([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]): (.*)$`)
+var lostDevice = regexp.MustCompile(`(?m)^Unable to determine the device handle for (?i:gpu ?)?([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]): (.*)$`)
 
 // parse reads the tool's answer: a line for each device with as many values as
 // fields were asked for. Devices that are lost are returned apart.

@@ -47,6 +47,9 @@ func wholeFile(f *os.File) bool {
 // copyKey reads the key to its end, where its reader says whether it was
 // altered, but not much further than the key is long.
 func copyKey(ctx context.Context, key gpu.Key, source io.Reader) (*os.File, error) {
+	if err := subprocess.CheckMemory(key.Size); err != nil {
+		return nil, fmt.Errorf("%w: copy proving key %s: %w: keep the key in a file, or give the machine more memory", gpu.ErrDevice, key.ID, err)
+	}
 	copied, err := subprocess.MemoryFile("key")
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,9 +18,50 @@ type Memory struct {
 	Bytes []byte
 }
 
+// memoryReserve is what a memory file leaves the rest of the machine.
+const memoryReserve = 256 << 20
+
+// CheckMemory fails with ENOMEM when the machine has no room for size more
+// bytes. It must come first: the kernel does not refuse a memory file that is
+// too large, it ends processes, whosever they are, until there is room.
+func CheckMemory(size int64) error {
+	raw, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return fmt.Errorf("find out how much memory there is: %w", err)
+	}
+	available, err := availableMemory(string(raw))
+	if err != nil {
+		return err
+	}
+	return checkMemory(size, available)
+}
+
+func checkMemory(size, available int64) error {
+	if size > available-memoryReserve {
+		return fmt.Errorf("%w: %d bytes of shared memory are needed, %d are available and %d of them are left to others",
+			unix.ENOMEM, size, available, int64(memoryReserve))
+	}
+	return nil
+}
+
+// availableMemory finds what can be used without ending anything.
+func availableMemory(meminfo string) (int64, error) {
+	for line := range strings.Lines(meminfo) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); n == 1 {
+			return kib << 10, nil
+		}
+	}
+	return 0, errors.New("the kernel does not say how much memory is available")
+}
+
 // NewMemory makes a memory file of size bytes, all zero and all there: writing
-// to it can not fail for want of memory.
+// to it can not fail for want of memory. It fails with ENOMEM when there is no
+// room for it.
 func NewMemory(name string, size int64) (_ *Memory, err error) {
+	if err := CheckMemory(size); err != nil {
+		return nil, err
+	}
 	f, err := memoryFileWith(name, 0)
 	if err != nil {
 		return nil, err
