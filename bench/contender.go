@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
@@ -13,14 +15,43 @@ import (
 	"github.com/gristmill-zk/gristmill/bench/results"
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/cpu"
+	"github.com/gristmill-zk/gristmill/gpu/remote"
 	"github.com/gristmill-zk/gristmill/gpu/solver"
 )
 
-// Engines are the engines that this program can open.
+// icicleProgram is the engine on ICICLE, looked for next to this program and
+// then in PATH. Each engine is a process of its own.
+const icicleProgram = "gristmill-engine-icicle"
+
+// Engines are the engines that this program can open: cpu in this process;
+// icicle on the first CUDA card and icicle-cpu on ICICLE's own processor device,
+// which is there to test the former, each in a process of its own.
 func Engines() map[string]Opener {
 	return map[string]Opener{
-		cpu.Name: func(context.Context) (gpu.Engine, error) { return cpu.New(cpu.Config{}) },
+		cpu.Name:     func(context.Context) (gpu.Engine, error) { return cpu.New(cpu.Config{}) },
+		"icicle":     openICICLE("cuda"),
+		"icicle-cpu": openICICLE("cpu"),
 	}
+}
+
+func openICICLE(device string) Opener {
+	return func(context.Context) (gpu.Engine, error) {
+		program := icicleProgram
+		if self, err := os.Executable(); err == nil {
+			if beside := filepath.Join(filepath.Dir(self), icicleProgram); isProgram(beside) {
+				program = beside
+			}
+		}
+		return remote.New(remote.Config{
+			Command: []string{program, "--device", device},
+			Env:     []string{"PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "ICICLE_BACKEND_INSTALL_DIR"},
+		})
+	}
+}
+
+func isProgram(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
 // contender is one side of a measurement, an engine or a peer.
@@ -44,9 +75,6 @@ type seam struct {
 	name   string
 	engine gpu.Engine
 }
-
-// remote is an engine that proves in another process.
-type remote interface{ PID() int }
 
 func (s *seam) describe() results.Engine {
 	info := s.engine.Info()
@@ -82,8 +110,8 @@ func (s *seam) prove(ctx context.Context, c *circuits.Circuit, solution *gpu.Sol
 func (*seam) solves() bool { return false }
 
 func (s *seam) process() int {
-	if r, is := s.engine.(remote); is {
-		return r.PID()
+	if r, is := s.engine.(*remote.Engine); is {
+		return r.State().PID
 	}
 	return 0
 }

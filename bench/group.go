@@ -40,6 +40,9 @@ type cell struct {
 	joules       float64
 	peak, device int64
 	offered      float64
+	// elsewhere says that another process proves, whose processor time is not
+	// known.
+	elsewhere bool
 }
 
 func (g *group) cell(mode Mode, engine string) *cell {
@@ -130,7 +133,7 @@ func (g *group) warmUp(ctx context.Context, engine string) error {
 	g.warm[engine], g.memory[engine] = one, peak(one, base)
 	for _, mode := range []Mode{Warm, Queued} {
 		c := g.cell(mode, engine)
-		c.loads, c.peak = append(c.loads, milliseconds(took)), g.memory[engine]
+		c.loads, c.peak, c.elsewhere = append(c.loads, milliseconds(took)), g.memory[engine], one.process() != 0
 	}
 	return nil
 }

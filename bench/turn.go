@@ -130,7 +130,7 @@ func (g *group) count(c *cell, proofs []groth16.Proof, p phase) error {
 	c.busy += p.wall
 	c.joules += p.joules
 	c.device = max(c.device, p.device)
-	if p.processor > 0 {
+	if p.processor > 0 && !c.elsewhere {
 		c.processor = append(c.processor, milliseconds(p.processor)/float64(len(proofs)))
 	}
 	return wrong
@@ -184,7 +184,7 @@ func (g *group) coldProof(ctx context.Context, engine string, c *cell) (err erro
 		c.proofs++
 		return fmt.Errorf("prove: %w", err)
 	}
-	c.peak = max(c.peak, peak(one, base))
+	c.peak, c.elsewhere = max(c.peak, peak(one, base)), one.process() != 0
 	c.solves = append(c.solves, durations(solved.each)...)
 	p := net(one, solved, proved)
 	p.each = []time.Duration{p.each[0] + loaded.wall}

@@ -27,9 +27,8 @@ type chart struct {
 	// log spaces the y axis by ratios and joins dots; otherwise bars stand on
 	// zero.
 	log bool
-	// mark is a value to draw a line at, with its name; 0 for none.
-	mark     float64
-	markName string
+	// mark is a value to draw a line at; 0 for none.
+	mark float64
 }
 
 // series is an engine's values, one for each size; zero means none.
@@ -59,7 +58,6 @@ func (c *chart) svg() string {
 	if c.mark != 0 {
 		y := scale.at(c.mark)
 		fmt.Fprintf(&out, `<line class="mark" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/>`, plotLeft, chartWidth-plotRight, y, y)
-		text(&out, chartWidth-plotRight-2, y-4, "end", "tick", c.markName)
 	}
 	out.WriteString("</svg>")
 	return out.String()
@@ -212,7 +210,7 @@ func tickText(v float64) string {
 	case v >= 1e4:
 		v, unit = v/1e3, " k"
 	}
-	return strconv.FormatFloat(v, 'f', -1, 64) + unit
+	return strconv.FormatFloat(v, 'g', 6, 64) + unit // six digits hide the error of adding up steps
 }
 
 // short2 is a bar's value in two or three digits.
@@ -220,8 +218,10 @@ func short2(v float64) string {
 	switch {
 	case v >= 1e6:
 		return strconv.FormatFloat(v/1e6, 'f', 1, 64) + "M"
-	case v >= 1e3:
+	case v >= 1e4:
 		return strconv.FormatFloat(v/1e3, 'f', 0, 64) + "k"
+	case v >= 1e3:
+		return strconv.FormatFloat(v/1e3, 'f', 1, 64) + "k"
 	case v >= 100:
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case v >= 10:

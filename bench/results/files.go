@@ -81,14 +81,14 @@ func (r *Record) CSV() ([]byte, error) {
 	w := csv.NewWriter(&out)
 	err := w.Write([]string{
 		"circuit", "log2_constraints", "constraints", "engine", "mode", "runs", "proofs", "verified", "median_ms", "min_ms", "max_ms",
-		"mad_ms", "p99_ms", "proofs_per_s", "proofs_per_h", "constraints_per_s", "vs_gnark", "solve_ms", "load_ms", "cpu_ms",
+		"mad_ms", "p99_ms", "proofs_per_s", "proofs_per_h", "constraints_per_s", "vs_gnark", "cpu_vs_gnark", "solve_ms", "load_ms", "cpu_ms",
 		"peak_memory_bytes", "device_memory_bytes", "joules_per_1000", "cost_per_1000", "offered_per_s",
 	})
 	for i := range r.Results {
 		e := &r.Results[i]
 		line := []string{e.Circuit, strconv.Itoa(e.Log), strconv.Itoa(e.Constraints), e.Engine, e.Mode, strconv.Itoa(e.Runs), strconv.Itoa(e.Proofs), strconv.Itoa(e.Verified)}
 		for _, x := range []float64{
-			e.MedianMS, e.MinMS, e.MaxMS, e.MADMS, e.P99MS, e.ProofsPerSecond, e.ProofsPerHour, e.ConstraintsPerSecond, e.VsReference,
+			e.MedianMS, e.MinMS, e.MaxMS, e.MADMS, e.P99MS, e.ProofsPerSecond, e.ProofsPerHour, e.ConstraintsPerSecond, e.VsReference, e.ProcessorVsReference,
 			e.SolveMS, e.LoadMS, e.ProcessorMS, float64(e.PeakMemory), float64(e.DeviceMemory), e.JoulesPer1000, e.CostPer1000, e.Offered,
 		} {
 			line = append(line, strconv.FormatFloat(x, 'f', -1, 64))

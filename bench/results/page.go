@@ -175,7 +175,7 @@ func (c *chart) times() {
 }
 
 func (c *chart) ratios() {
-	c.yName, c.mark, c.markName = "times as fast as "+Reference, 1, Reference
+	c.yName, c.mark = "times as fast as "+Reference, 1
 }
 
 func (c *chart) throughput() { c.yName = "constraints per second" }

@@ -81,6 +81,9 @@ type Result struct {
 	// VsReference is the reference's median over this one's in the same cell:
 	// above 1, this engine is faster. 0 without a reference.
 	VsReference float64 `json:"vs_gnark,omitempty"`
+	// ProcessorVsReference is the same ratio of processor times, which says more
+	// than the clock on a machine that others use too.
+	ProcessorVsReference float64 `json:"cpu_vs_gnark,omitempty"`
 
 	// SolveMS is the median of the solving alone, LoadMS of making a key ready,
 	// which the cold mode's proofs contain. ProcessorMS is the processor time of
@@ -103,15 +106,21 @@ type Result struct {
 	Samples []float64 `json:"samples_ms"`
 }
 
-// Relate fills VsReference of each result.
+// Relate fills the ratios to the reference.
 func (r *Record) Relate() {
 	for i := range r.Results {
 		one := &r.Results[i]
 		at := slices.IndexFunc(r.Results, func(o Result) bool {
 			return o.Engine == Reference && o.key(false) == one.key(false)
 		})
-		if at >= 0 && one.MedianMS > 0 && one.Engine != Reference {
+		if at < 0 || one.Engine == Reference {
+			continue
+		}
+		if one.MedianMS > 0 {
 			one.VsReference = r.Results[at].MedianMS / one.MedianMS
+		}
+		if one.ProcessorMS > 0 {
+			one.ProcessorVsReference = r.Results[at].ProcessorMS / one.ProcessorMS
 		}
 	}
 }

@@ -32,6 +32,7 @@ var columns = []column{
 	{head: "proofs/h", cell: func(r *Result) string { return Short(r.ProofsPerHour) }},
 	{head: "constraints/s", cell: func(r *Result) string { return Short(r.ConstraintsPerSecond) }},
 	{head: "cpu ms", help: "processor time of the process for one proof", cell: func(r *Result) string { return Short(r.ProcessorMS) }},
+	{head: "cpu vs gnark", help: "the same ratio of processor times, for engines in this process", cell: func(r *Result) string { return ratio(r.ProcessorVsReference) }},
 	{head: "solve ms", help: "solving alone, not in the times of the cold and warm modes", cell: func(r *Result) string { return Short(r.SolveMS) }},
 	{head: "load ms", help: "key from disk to ready", cell: func(r *Result) string { return Short(r.LoadMS) }},
 	{head: "peak MiB", help: "growth of the process for key and proof", cell: func(r *Result) string { return mebibytes(r.PeakMemory) }},

@@ -11,8 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gristmill-zk/gristmill/bench"
+	"github.com/gristmill-zk/gristmill/bench/farm"
 	"github.com/gristmill-zk/gristmill/bench/mining"
 	"github.com/gristmill-zk/gristmill/bench/results"
+	"github.com/gristmill-zk/gristmill/node"
 )
 
 func (a *app) benchCommand() *cobra.Command {
@@ -20,7 +22,7 @@ func (a *app) benchCommand() *cobra.Command {
 		`Measurements that can be repeated: several runs in turns, medians and spread, the
 machine, the versions and the command beside the numbers, and only proofs that
 gnark's verifier took. Leave the machine alone meanwhile.`,
-		a.benchProveCommand(), a.benchCompareCommand(), a.benchMineCommand())
+		a.benchProveCommand(), a.benchCompareCommand(), a.benchMineCommand(), a.benchFarmCommand())
 }
 
 func (a *app) benchProveCommand() *cobra.Command {
@@ -35,10 +37,12 @@ results.md and a page with plots, index.html, into --out.
 
 Circuits: meter (the shipped one, full of signed messages), dense (large wires),
 bits (wires of 0 and 1). Sizes are powers of two; the circuit fills as much of the
-domain as it can. Engines: cpu, and gnark for gnark's own prover, which the others
-are compared with. Modes: cold (a new engine and the key from disk for each
-proof), warm (key resident), queued (tasks arrive at random at --load times the
-warm rate; latency counts from the intended arrival).
+domain as it can. Engines: cpu; icicle on the first CUDA card and icicle-cpu on
+ICICLE's processor device, both through gristmill-engine-icicle; and gnark for
+gnark's own prover, which the others are compared with. Modes: cold (a new engine
+and the key from disk for each proof), warm (key resident), queued (tasks arrive
+at random at --load times the warm rate; latency counts from the intended
+arrival).
 
 Ctrl-C ends it after the proof at hand; nothing is written then. A proof that
 does not verify is not counted, and makes the command fail after it has written
@@ -165,6 +169,56 @@ func (a *app) benchMineCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&cfg.Time, "time", 3*time.Second, "length of each run")
 	cmd.Flags().IntVar(&cfg.Runs, "runs", 3, "turns that each number of threads has")
 	return cmd
+}
+
+func (a *app) benchFarmCommand() *cobra.Command {
+	cfg := farm.Config{Up: node.UpOptions{LocalOptions: node.DemoLocal()}}
+	var out string
+	cmd := &cobra.Command{
+		Use:   "farm",
+		Short: "Send tasks through the whole product and see where their time goes",
+		Long: `Runs everything embedded in a fresh folder, as demo does, sends full batches of
+signed readings all at once, waits until every proof is settled on chain, and
+prints tasks per second and the time of each stage. It writes farm.json into
+--out. The folder is removed afterwards.`,
+		Example: "  gristmill bench farm --tasks 20 --out bench-farm\n  gristmill bench farm --tasks 100 --slots 4 --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			path, err := os.MkdirTemp("", "gristmill-farm-")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, os.RemoveAll(path)) }()
+			dir, err := node.OpenDataDir(path)
+			if err != nil {
+				return err
+			}
+			cfg.Command, cfg.Progress = commandLine(), a.progress()
+			cfg.Up.RoleOptions = node.RoleOptions{Dir: dir, Logger: a.log, Out: a.stderr}
+			report, err := farm.Run(cmd.Context(), cfg)
+			if err != nil {
+				return interrupted(cmd.Context(), err)
+			}
+			if err := report.Write(out); err != nil {
+				return err
+			}
+			return a.show(report, func(w io.Writer) error { return showFarm(w, report) })
+		},
+	}
+	cmd.Flags().IntVar(&cfg.Tasks, "tasks", 10, "full batches to send")
+	cmd.Flags().StringVar(&out, "out", "bench-farm", "folder for the result")
+	localFlags(cmd.Flags(), &cfg.Up.LocalOptions)
+	return cmd
+}
+
+func showFarm(w io.Writer, r *farm.Report) error {
+	fmt.Fprintf(w, "%d tasks, %d messages in %.1f s: %.3f tasks/s, %.2f messages/s, %d slot(s), %s, %d cores\n\n",
+		r.Tasks, r.Messages, r.Seconds, r.TasksPerSecond, r.MessagesPerSecond, r.Slots, r.Machine.CPU, r.Machine.Cores)
+	rows := make([][]string, len(r.Stages))
+	for i, s := range r.Stages {
+		rows[i] = []string{s.Name, results.Short(s.P50), results.Short(s.P99), results.Short(s.Max), s.What}
+	}
+	return table(w, []string{"STAGE", "P50 ms", "P99 ms", "MAX ms", "FROM → TO"}, rows)
 }
 
 func showMining(w io.Writer, report *mining.Report) error {
