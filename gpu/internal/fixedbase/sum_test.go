@@ -105,22 +105,35 @@ func TestSumsAreGnarks(t *testing.T) {
 	})
 }
 
-// TestDigitsAddUp: the digits of a scalar, weighted, are the scalar.
+// TestDigitsAddUp: the digits of a scalar, weighted, are the scalar, also beside
+// every power of two, where digits carry, and at the field's end.
 func TestDigitsAddUp(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		c := rapid.IntRange(4, MaxWindow).Draw(t, "window")
-		s := drawScalar(t)
-		d := NewDigits(1, c)
-		d.Set(0, []fr.Element{s})
-		sum := new(big.Int)
-		for w := Windows(c) - 1; w >= 0; w-- {
-			sum.Lsh(sum, uint(c)).Add(sum, big.NewInt(int64(d.window(w)[0])))
+	for c := 4; c <= MaxWindow; c++ {
+		for power := range fr.Bits {
+			for beside := int64(-2); beside <= 2; beside++ {
+				var s, b fr.Element
+				s.SetBigInt(new(big.Int).Lsh(big.NewInt(1), uint(power)))
+				s.Add(&s, b.SetInt64(beside))
+				addUp(t, c, s)
+			}
 		}
-		require.Equal(t, s.BigInt(new(big.Int)).String(), sum.String())
-		d.Clear()
-		require.Equal(t, NewDigits(1, c), d)
-	})
+	}
+	rapid.Check(t, func(t *rapid.T) { addUp(t, rapid.IntRange(4, MaxWindow).Draw(t, "window"), drawScalar(t)) })
+}
+
+func addUp(t require.TestingT, c int, s fr.Element) {
+	d := NewDigits(1, c)
+	d.Set(0, []fr.Element{s})
+	sum := new(big.Int)
+	for w := Windows(c) - 1; w >= 0; w-- {
+		sum.Lsh(sum, uint(c)).Add(sum, big.NewInt(int64(d.window(w)[0])))
+	}
+	if want := s.BigInt(new(big.Int)); want.Cmp(sum) != 0 {
+		require.Equal(t, want.String(), sum.String(), "window %d", c)
+	}
+	d.Clear()
+	require.Equal(t, NewDigits(1, c), d)
 }
 
 func TestStopsWithItsContext(t *testing.T) {
