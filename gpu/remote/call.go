@@ -60,6 +60,20 @@ func (c *child) leave(w *call) {
 	defer c.mu.Unlock()
 	delete(c.calls, w)
 	c.progress = time.Now()
+	if c.retired != "" && len(c.calls) == 0 {
+		c.condemn(c.retired)
+	}
+}
+
+// retire lets a process finish the work it has and then ends it: what its device
+// failed in may have spoilt its state for good, as errors of CUDA do.
+func (c *child) retire(verdict string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.retired = verdict
+	if len(c.calls) == 0 {
+		c.condemn(verdict)
+	}
 }
 
 func (c *child) reached(w *call, stage string) {
@@ -89,9 +103,11 @@ type received struct {
 func (c *child) work(ctx context.Context, start *proto.Start, key gpu.Key, progress func(string)) (*proto.Result, error) {
 	w := c.enter()
 	defer c.leave(w)
+	ctx, release := context.WithCancel(ctx)
 	streaming, end := context.WithCancel(context.Background())
 	stream, err := c.rpc.Work(streaming, grpc.MaxCallRecvMsgSize(proto.MaxMessage), grpc.MaxCallSendMsgSize(proto.MaxMessage))
 	if err != nil {
+		release()
 		end()
 		return nil, c.lost(err)
 	}
@@ -101,6 +117,7 @@ func (c *child) work(ctx context.Context, start *proto.Start, key gpu.Key, progr
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
 	defer end()
+	defer release() // a key is read no further
 	events := make(chan received)
 	helpers.Go(func() { receive(streaming, stream, events) })
 

@@ -47,6 +47,7 @@ type child struct {
 	mu       sync.Mutex
 	verdict  string // why it was killed, when it was
 	stopped  bool   // it was meant to end
+	retired  string // why it takes no more work, when it does not
 	calls    map[*call]struct{}
 	progress time.Time // when anything moved last
 }
@@ -173,10 +174,15 @@ func (c *child) lastWords() string {
 // kill ends the process because of what it did; the first reason stands.
 func (c *child) kill(verdict string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.condemn(verdict)
+}
+
+// condemn is kill for who has the mutex.
+func (c *child) condemn(verdict string) {
 	if c.verdict == "" {
 		c.verdict = verdict
 	}
-	c.mu.Unlock()
 	c.process.End()
 }
 
@@ -196,7 +202,7 @@ func (c *child) end() error {
 // over says whether the process takes no more work: it is gone or going.
 func (c *child) over() bool {
 	c.mu.Lock()
-	doomed := c.verdict != ""
+	doomed := c.verdict != "" || c.retired != ""
 	c.mu.Unlock()
 	select {
 	case <-c.process.Gone():

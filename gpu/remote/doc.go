@@ -14,6 +14,9 @@
 //	               ▼ what is no answer: killed with its process group
 //	            calls in flight return gpu.ErrDevice with the reason
 //
+// A process that itself reports gpu.ErrDevice finishes the work it has and is
+// ended too: a device's fault tends to stay with the process that met it.
+//
 // The kernel is the authority on whether the process lives; until it is
 // confirmed gone no other is started for the device. A process that fails
 // several times in a row is held off for longer and longer; calls meanwhile

@@ -173,11 +173,16 @@ func (e *Engine) do(ctx context.Context, key gpu.Key, t *task) (err error) {
 	if err != nil {
 		return called(ctx, err)
 	}
-	e.keeper.answered(c, result.GetStats())
-	if failure := decodeFailure(result.GetFailure()); failure != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	failure := decodeFailure(result.GetFailure())
+	e.keeper.answered(c, result.GetStats(), !errors.Is(failure, gpu.ErrDevice))
+	if errors.Is(failure, gpu.ErrDevice) {
+		c.retire("said that its device failed: " + failure.Error())
+		return called(ctx, failure)
+	}
+	if failure != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if failure != nil {
 		return failure
 	}
 	if t.read == nil {
@@ -217,7 +222,7 @@ func (e *Engine) Evict(id gpu.KeyID) error {
 		}
 		return c.lost(err)
 	}
-	e.keeper.answered(c, answer.GetStats())
+	e.keeper.answered(c, answer.GetStats(), true)
 	return decodeFailure(answer.GetFailure())
 }
 

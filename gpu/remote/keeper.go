@@ -24,7 +24,8 @@ type State struct {
 	PID     int // 0 when it does not run
 	// Restarts is how often it was started after the first time.
 	Restarts int
-	// Failures is how often in a row it ended without an answer in between.
+	// Failures is how often in a row it ended, or did not start, with no work done
+	// in between.
 	Failures int
 	// LastFailure is why it last ended or did not start; nil if it never failed.
 	LastFailure error
@@ -187,14 +188,17 @@ func (k *keeper) fail(reason error) {
 	}
 }
 
-// answered takes note that a process works, and of what it says of its keys.
-func (k *keeper) answered(c *child, keys *proto.Stats) {
+// answered takes note of what a process says of its keys, and that it works, if
+// it does.
+func (k *keeper) answered(c *child, keys *proto.Stats, works bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if c != k.current {
 		return
 	}
-	k.st.Failures, k.st.RetryAt = 0, time.Time{}
+	if works {
+		k.st.Failures, k.st.RetryAt = 0, time.Time{}
+	}
 	if keys.GetSequence() > k.keys.GetSequence() {
 		k.keys = keys
 	}

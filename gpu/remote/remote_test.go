@@ -188,7 +188,7 @@ func TestErrorsKeepTheirKindAndText(t *testing.T) {
 			require.NotErrorIs(t, err, gpu.ErrDevice)
 		}
 		requireProof(t, e)
-		require.Equal(t, pid, e.State().PID, "an engine that reports a failure goes on")
+		require.Equal(t, kind == nil, pid == e.State().PID, "a process whose device failed is not used again, others are")
 	}
 }
 
