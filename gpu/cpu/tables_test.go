@@ -159,6 +159,9 @@ func TestTabulateStops(t *testing.T) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- engine.Tabulate(ctx, f.Key()) }()
+	for engine.Stats().KeyBytes == before { // until the tables' memory is reserved
+		runtime.Gosched()
+	}
 	stop(why)
 	require.ErrorIs(t, <-ended, why)
 	require.Equal(t, before, engine.Stats().KeyBytes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -86,7 +87,7 @@ func waitsForRoom(t *testing.T, build New) {
 	f, other := Get(t, "dense"), Get(t, "zeros")
 	e := engine(t, build, max(keyBytes(t, build, f), keyBytes(t, build, other)))
 	key, reading, finish := f.Key(), make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	var once, onceAsked sync.Once
 	key.Open = func() (io.ReadCloser, error) {
 		whole, err := f.Key().Open()
 		first := io.LimitReader(whole, key.Size/2)
@@ -100,8 +101,18 @@ func waitsForRoom(t *testing.T, build New) {
 	<-reading
 	ctx, stop := context.WithCancelCause(t.Context())
 	stopped := make(chan error, 1)
-	go func() { stopped <- e.Load(ctx, other.Key()) }()
-	require.ErrorIs(t, e.Evict(key.ID), gpu.ErrInUse)
+	late, asked := other.Key(), make(chan struct{})
+	late.Open = func() (io.ReadCloser, error) {
+		onceAsked.Do(func() { close(asked) })
+		return other.Key().Open()
+	}
+	go func() { stopped <- e.Load(ctx, late) }()
+	<-asked
+	for range 10000 { // an engine that does not wait has its chance to show it
+		require.ErrorIs(t, e.Evict(key.ID), gpu.ErrInUse)
+		runtime.Gosched()
+	}
+	require.Empty(t, stopped, "it did not wait")
 	stop(errWithdrawn)
 	require.ErrorIs(t, <-stopped, errWithdrawn)
 	close(finish)
