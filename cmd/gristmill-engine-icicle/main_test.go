@@ -5,16 +5,60 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/check"
+	"github.com/gristmill-zk/gristmill/gpu/icicle"
+	"github.com/gristmill-zk/gristmill/gpu/proto"
 	"github.com/gristmill-zk/gristmill/gpu/remote"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain makes the test binary the engine's program when a worker, here a
+// test, started it as one.
+func TestMain(m *testing.M) {
+	if os.Getenv(proto.CookieKey) != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// served is the engine as a worker has it, in a process of its own.
+func served(t *testing.T, args ...string) (*remote.Engine, error) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	return remote.New(remote.Config{Command: append([]string{exe}, args...), Logger: slog.New(slog.DiscardHandler)})
+}
+
+func TestServed(t *testing.T) {
+	t.Parallel()
+	engine, err := served(t, "--device", "cpu")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, engine.Close()) }()
+	require.Equal(t, icicle.Name, engine.Info().Name)
+	require.NoError(t, check.KnownAnswer(t.Context(), engine))
+}
+
+// TestServedWithoutDevice: the worker is told what is missing.
+func TestServedWithoutDevice(t *testing.T) {
+	t.Parallel()
+	if _, err := icicle.Devices(); err == nil {
+		t.Skip("there is a card")
+	}
+	engine, err := served(t, "--device", "cuda")
+	if err == nil {
+		err = check.KnownAnswer(t.Context(), engine)
+		require.NoError(t, engine.Close())
+	}
+	require.ErrorIs(t, err, gpu.ErrDevice)
+	require.ErrorContains(t, err, "NVIDIA's driver")
+}
 
 func TestSelfTest(t *testing.T) {
 	t.Parallel()

@@ -42,6 +42,15 @@ func (d *device) roots() *roots {
 	return r
 }
 
+// leastRoots is the order, as a power of two, that is made at once: roots are
+// cheap on a card, and to replace them proofs must stop.
+func (d *device) leastRoots() int {
+	if d.kind == CUDA {
+		return 20
+	}
+	return 1
+}
+
 // ensure makes roots of order 2^log there, on the device's thread. A larger set
 // takes the place of a smaller one once no transform is going on; a smaller one
 // is never made.

@@ -51,7 +51,7 @@ func (l loader) load(read *provingkey.Key) (k *residentKey, err error) {
 			k = nil
 		}
 	}()
-	if err := l.dev.roots().ensure(logOf(read.Cardinality) + 1); err != nil {
+	if err := l.dev.roots().ensure(max(logOf(read.Cardinality)+1, l.dev.leastRoots())); err != nil {
 		return k, err
 	}
 	if err := l.wires(k); err != nil {

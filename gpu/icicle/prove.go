@@ -87,39 +87,45 @@ func (p *prover) run(ctx context.Context) (proof *gpu.Proof, err error) {
 	return p.assemble()
 }
 
-// stages runs them in order until one fails or ctx ends.
-func (p *prover) stages(ctx context.Context, stages ...func() error) error {
-	for _, stage := range stages {
+// stage is a piece of a strand, between two looks at whether it should go on.
+type stage struct {
+	name string
+	do   func() error
+}
+
+// stages does them in order until one fails or ctx ends.
+func (p *prover) stages(ctx context.Context, stages ...stage) error {
+	for _, s := range stages {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := stage(); err != nil {
-			return err
+		if err := s.do(); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		p.req.Reached("device")
+		p.req.Reached(s.name)
 	}
 	return nil
 }
 
 func (p *prover) sumWires(ctx context.Context) error {
 	k, st, on := p.key, p.slot.wires, p.slot.work
-	stages := []func() error{
-		func() error { return upload(on, p.scalars, st) },
-		func() error { return on.plainScalars(len(p.scalars), st) },
-		func() (err error) { p.bs, err = k.b2.sumG2(on, st); return err },
-		func() (err error) { p.ar, err = k.a.sumG1(on, st); return err },
-		func() (err error) { p.bs1, err = k.b.sumG1(on, st); return err },
-		func() (err error) { p.k, err = k.k.sumG1(on, st); return err },
+	stages := []stage{
+		{"upload wires", func() error { return upload(on, p.scalars, st) }},
+		{"convert wires", func() error { return on.plainScalars(len(p.scalars), st) }},
+		{"sum B in G2", func() (err error) { p.bs, err = k.b2.sumG2(on, st); return err }},
+		{"sum A", func() (err error) { p.ar, err = k.a.sumG1(on, st); return err }},
+		{"sum B", func() (err error) { p.bs1, err = k.b.sumG1(on, st); return err }},
+		{"sum K", func() (err error) { p.k, err = k.k.sumG1(on, st); return err }},
 	}
 	covered := on.at((k.scalars + 3*int(k.Cardinality)) * fr.Bytes)
 	for i := range k.commitments {
-		stages = append(stages, func() error {
+		stages = append(stages, stage{"prove knowledge", func() error {
 			values := append(p.req.Solution.Covered(&p.req.Solution.Commitments[i]), fr.One())
 			defer clear(values)
 			point, err := k.commitments[i].knowledge.sumValues(values, covered, st)
 			p.knowledge = append(p.knowledge, point)
 			return err
-		})
+		}})
 	}
 	return p.stages(ctx, stages...)
 }
@@ -167,28 +173,46 @@ func (p *prover) sumQuotient(ctx context.Context) error {
 	b, c := a.at(n*fr.Bytes), a.at(2*n*fr.Bytes)
 	last := a.at((n - 1) * fr.Bytes)
 	return p.stages(ctx,
-		func() error { return errors.Join(padded(a, s.A, n, st), padded(b, s.B, n, st), padded(c, s.C, n, st)) },
-		func() error { return a.plainScalars(n, st) },
-		func() error { return a.transform(n, 2, true, naturalToMixed, &one, st) },
-		func() error { return a.transform(n, 2, false, mixedToNatural, &coset, st) },
-		func() error { return a.mul(b, n, st) },
-		func() error { return a.transform(n, 1, true, naturalToReversed, &coset, st) },
-		func() error { return c.transform(n, 1, true, naturalToReversed, &one, st) },
-		func() error { return a.sub(c, n, st) },
-		func() error {
+		stage{"upload sides", func() error {
+			return errors.Join(padded(a, s.A, n, st), padded(b, s.B, n, st), padded(c, s.C, n, st))
+		}},
+		stage{"transform sides", func() error {
+			return inTurn(
+				func() error { return a.plainScalars(n, st) },
+				func() error { return a.transform(n, 2, true, naturalToMixed, &one, st) },
+				func() error { return a.transform(n, 2, false, mixedToNatural, &coset, st) },
+				func() error { return a.mul(b, n, st) },
+				func() error { return a.transform(n, 1, true, naturalToReversed, &coset, st) },
+				func() error { return c.transform(n, 1, true, naturalToReversed, &one, st) },
+				func() error { return a.sub(c, n, st) },
+			)
+		}},
+		stage{"quotient", func() error {
 			highest, err := last.download(st)
 			if err == nil && !highest.IsZero() {
 				err = errBroken
 			}
 			return err
-		},
-		func() error { return upload(last, one[:], st) },
-		func() (err error) { p.h, err = k.z.sumG1(a, st); return err },
-		func() error {
+		}},
+		stage{"sum Z", func() (err error) {
+			if err := upload(last, one[:], st); err != nil {
+				return err
+			}
+			p.h, err = k.z.sumG1(a, st)
 			p.h.ScalarMultiplication(&p.h, quotientScale)
-			return nil
-		},
+			return err
+		}},
 	)
+}
+
+// inTurn does what is queued on one stream, until queuing fails.
+func inTurn(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var errBroken = fmt.Errorf("%w: A∘B = C does not hold", gpu.ErrBadSolution)

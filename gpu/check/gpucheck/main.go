@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/gristmill-zk/gristmill/gpu/icicle"
 )
 
 type options struct {
@@ -68,13 +70,14 @@ func parse(args []string) (*options, error) {
 	cases := flags.String("cases", "dense,sparse", "kinds of witnesses")
 	flags.IntVar(&o.proofs, "proofs", 20, "warm proofs for each figure")
 	flags.IntVar(&o.drift, "drift", 1000, "proofs of the drift test; 0: none")
-	flags.BoolVar(&o.peer, "peer", true, "measure gnark's ICICLE backend too")
+	flags.BoolVar(&o.peer, "peer", true, "measure gnark's ICICLE backend too; never on the CPU device, where it panics")
 	flags.BoolVar(&o.known, "known", false, "only list the devices and prove a known answer")
 	flags.StringVar(&o.out, "out", "results.json", "file for the results")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
 	o.kind, o.cases = strings.ToUpper(*device), strings.Split(*cases, ",")
+	o.peer = o.peer && o.kind != icicle.CPU
 	for _, s := range strings.Split(*sizes, ",") {
 		log, err := strconv.Atoi(s)
 		if err != nil {

@@ -32,6 +32,9 @@ import (
 // taken off the warm figure.
 const peerName = "gnark-icicle"
 
+// patience is how long another process may take.
+const patience = 5 * time.Minute
+
 // measurePeer runs the peer in a process, as it panics over errors.
 func measurePeer(ctx context.Context, o *options, c *check.Case, f *figure) error {
 	dir, err := os.MkdirTemp("", "gpucheck")
@@ -56,10 +59,15 @@ func self(ctx context.Context, args ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it did not end within %v", patience))
+	defer cancel()
 	cmd := exec.CommandContext(ctx, exe, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		return nil, fmt.Errorf("%w: %s", err, why(stderr.String()))
 	}
 	// ICICLE prints on standard output too; the answer is the last line.
