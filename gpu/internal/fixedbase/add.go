@@ -52,9 +52,15 @@ type adderG1 struct {
 	double   [batch]bool
 	divisor  [batch]fp.Element
 	products [batch]fp.Element // of the divisors before, in the same chain
+	// touched is only written. To read all places first, one straight after the
+	// other, fetches them into the cache together instead of one by one.
+	touched uint64
 }
 
 func (s *adderG1) add(to []bn254.G1Affine, at []uint32, what []bn254.G1Affine) {
+	for _, i := range at {
+		s.touched ^= to[i].X[0]
+	}
 	var total [chains]fp.Element
 	for i := range total {
 		total[i].SetOne()
@@ -119,9 +125,13 @@ type adderG2 struct {
 	double   [batch]bool
 	divisor  [batch]bn254.E2
 	products [batch]bn254.E2
+	touched  uint64
 }
 
 func (s *adderG2) add(to []bn254.G2Affine, at []uint32, what []bn254.G2Affine) {
+	for _, i := range at {
+		s.touched ^= to[i].X.A0[0] ^ to[i].Y.A0[0]
+	}
 	var total [chains]bn254.E2
 	for i := range total {
 		total[i].SetOne()
