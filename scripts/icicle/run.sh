@@ -46,7 +46,7 @@ step() {
 } | tee "$out/host.txt"
 lines=3 step "devices and known answer" known ./gpucheck --device "$device" --index "$index" --known
 short=()
-[ -z "$quick" ] || short=(-test.short)
+[ -z "$quick" ] || short=(-test.short -test.run TestConformance/default)
 step "conformance suite" conformance env GRISTMILL_TEST_DEVICE="${device^^}" ./conformance -test.v "${short[@]}"
 echo "== measurements"
 ./gpucheck --device "$device" --index "$index" --sizes "$sizes" --proofs "$proofs" --drift "$drift" \
