@@ -46,6 +46,11 @@ type adder[P any] interface {
 	add(to []P, at []uint32, what []P)
 }
 
+var (
+	_ adder[bn254.G1Affine] = (*adderG1)(nil)
+	_ adder[bn254.G2Affine] = (*adderG2)(nil)
+)
+
 // adderG1 is the adder of G1, with room for the intermediate values.
 type adderG1 struct {
 	live     [batch]uint32 // additions that are no mere copies
