@@ -17,12 +17,11 @@ import (
 	"github.com/consensys/gnark/backend/witness"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
-	gnarklogger "github.com/consensys/gnark/logger"
-	"github.com/rs/zerolog"
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/cpu"
 	"github.com/gristmill-zk/gristmill/gpu/solver"
+	_ "github.com/gristmill-zk/gristmill/internal/quietgnark" // gnark would log on standard output
 )
 
 // ErrWrong is an engine whose proof is not the right one.
@@ -96,11 +95,7 @@ func KnownAnswer(ctx context.Context, engine gpu.Engine) error {
 	return nil
 }
 
-// silence keeps gnark, which logs every compilation, quiet.
-var silence = sync.OnceFunc(func() { gnarklogger.Set(zerolog.Nop()) })
-
 func newCase(circuit, assignment frontend.Circuit) (*Case, error) {
-	silence()
 	field := ecc.BN254.ScalarField()
 	ccs, err := frontend.Compile(field, r1cs.NewBuilder, circuit)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc"
@@ -18,12 +17,10 @@ import (
 	"github.com/consensys/gnark/constraint"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
-	"github.com/rs/zerolog"
-
-	gnarklogger "github.com/consensys/gnark/logger"
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/solver"
+	_ "github.com/gristmill-zk/gristmill/internal/quietgnark" // gnark would log on standard output
 )
 
 // Fixture is a compiled circuit with keys and a witness that satisfies it.
@@ -38,13 +35,9 @@ type Fixture struct {
 	solution gpu.Solution
 }
 
-// silence keeps gnark, which logs every compilation, off the tests' output.
-var silence = sync.OnceFunc(func() { gnarklogger.Set(zerolog.Nop()) })
-
 // NewFixture compiles, sets up and solves. The keys are worth nothing outside
 // tests.
 func NewFixture(circuit, assignment frontend.Circuit) (*Fixture, error) {
-	silence()
 	field := ecc.BN254.ScalarField()
 	ccs, err := frontend.Compile(field, r1cs.NewBuilder, circuit, frontend.IgnoreUnconstrainedInputs())
 	if err != nil {

@@ -44,7 +44,6 @@ func sized(kind string, log int) (circuit, assignment frontend.Circuit, err erro
 // the shape of a real one and points of its curves, but proves nothing: making
 // it takes seconds, where a real one takes minutes.
 func FileKey(folder, kind string, log int) (gpu.Key, error) {
-	silence()
 	circuit, _, err := sized(kind, log)
 	if err != nil {
 		return gpu.Key{}, err

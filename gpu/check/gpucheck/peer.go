@@ -20,11 +20,10 @@ import (
 	peerbn254 "github.com/consensys/gnark/backend/accelerated/icicle/groth16/bn254"
 	"github.com/consensys/gnark/backend/groth16"
 	cs "github.com/consensys/gnark/constraint/bn254"
-	gnarklogger "github.com/consensys/gnark/logger"
-	"github.com/rs/zerolog"
 
 	"github.com/gristmill-zk/gristmill/gpu/check"
 	ours "github.com/gristmill-zk/gristmill/gpu/icicle"
+	_ "github.com/gristmill-zk/gristmill/internal/quietgnark" // gnark would log on standard output
 )
 
 // peerName is gnark's ICICLE backend with keys pinned to the device. Its proving
@@ -95,7 +94,6 @@ func peerMain(_ context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	gnarklogger.Set(zerolog.Nop())
 	backend := icicle.CUDA
 	if *kind == ours.CPU {
 		backend = icicle.CPU
