@@ -61,7 +61,7 @@ contract TaskManager is ReentrancyGuardTransient {
     bytes32 private constant DOMAIN_TYPE =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant AUTHORISATION_TYPE = keccak256(
-        "TaskAuthorisation(uint64 project,uint32 version,bytes32 dataHash,uint256 dataCommitment,uint32 count,uint64 expiry)"
+        "TaskAuthorisation(uint64 project,uint32 version,bytes32 dataHash,uint256 dataCommitment,uint32 count,uint32 size,uint64 expiry)"
     );
     /// @dev Bytes of a body before its messages; of a message with its length prefix: the least, and the most that come
     /// on top of the payload.
@@ -249,6 +249,7 @@ contract TaskManager is ReentrancyGuardTransient {
                     task.dataHash,
                     task.dataCommitment,
                     task.count,
+                    task.size,
                     task.expiry
                 )
             )
