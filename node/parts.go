@@ -113,7 +113,7 @@ func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender c
 		return nil, err
 	}
 	prover := wire.Address(sender.Address())
-	dispatcher, err := queue.New(queue.Config{Redis: redis, Embedded: embedded, Prover: prover, Logger: g.opts.Logger})
+	dispatcher, err := queue.New(queue.Config{Redis: redis, Embedded: embedded, Deployment: d.Wire(), Prover: prover, Logger: g.opts.Logger})
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (cfg childConfig) run(ctx context.Context) error {
 	logger := slog.New(slog.DiscardHandler)
 	remote := &remoteChain{deployment: cfg.Deployment, url: cfg.Chain}
 	q, err := queue.New(queue.Config{
-		Redis: asynq.RedisClientOpt{Addr: cfg.Redis, DB: cfg.RedisDB}, Prover: me,
+		Redis: asynq.RedisClientOpt{Addr: cfg.Redis, DB: cfg.RedisDB}, Deployment: cfg.Deployment, Prover: me,
 		Poll: 20 * time.Millisecond, RetryDelay: 100 * time.Millisecond, Logger: logger,
 	})
 	if err != nil {

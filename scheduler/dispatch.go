@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
 	"github.com/gristmill-zk/gristmill/wire"
@@ -85,17 +84,22 @@ func (s *Scheduler) queueAttempt(ctx context.Context, t *Task) error {
 	err = s.queue.Dispatch(ctx, job)
 	failpoint.Hit("scheduler.dispatch.after")
 	if err != nil {
-		return fmt.Errorf("dispatch %s: %w", wire.JobID(t.ID, t.Attempt), err)
+		return fmt.Errorf("dispatch %s: %w", job.ID(), err)
 	}
 	s.seenQueue()
+	var stopped bool
 	err = s.store.update(ctx, func(tx *txn) error {
 		a, err := tx.attempt(t.ID, t.Attempt)
+		stopped = a.State == AttemptStopped
 		if err != nil || a.State != AttemptNew { // a quick worker was first
 			return err
 		}
 		return tx.setAttempt(t.ID, t.Attempt, AttemptSent, "", "")
 	})
 	failpoint.Hit("scheduler.sent.after")
+	if err == nil && stopped { // before it was in the queue, so the queue forgot it
+		err = s.queue.Stop(ctx, job.ID())
+	}
 	return err
 }
 
@@ -107,6 +111,11 @@ func unqueueable(t *Task, why error) wire.Result {
 	r.TaskID, r.Attempt, r.Worker, r.Kind = t.ID, t.Attempt, "none", wire.ResultFailed
 	r.Error = &wire.WorkError{Code: "unqueueable", Message: why.Error()}
 	return r
+}
+
+// jobID is the queue's name for an attempt of this prover's.
+func (s *Scheduler) jobID(task wire.Hash, attempt uint32) string {
+	return wire.JobID(s.chain.Deployment(), s.cfg.Prover, task, attempt)
 }
 
 func (s *Scheduler) job(ctx context.Context, t *Task) (wire.Job, error) {
@@ -129,14 +138,10 @@ func (s *Scheduler) job(ctx context.Context, t *Task) (wire.Job, error) {
 	job.Deployment, job.TaskID, job.Attempt, job.Prover = s.chain.Deployment(), t.ID, t.Attempt, s.cfg.Prover
 	job.Project, job.Version = t.Project, t.Version
 	job.BundleDigest, job.BundleURI = version.BundleDigest, version.BundleURI
+	job.VKID, job.Outputs = version.VKID, version.Outputs
 	job.DataHash, job.DataURLs = t.DataHash, sources
 	job.BatchSize, job.PayloadLimit, job.Count = version.BatchSize, version.PayloadLimit, t.Count
 	job.DataCommitment = t.DataCommitment
-	job.ReplyQueue = wire.ResultQueue(s.cfg.Prover)
-	// A late task is still settled as long as it is this prover's, so only a
-	// deadline ahead is passed on.
-	if deadline := int64(t.Deadline); deadline > time.Now().Unix() {
-		job.Deadline = deadline
-	}
+	job.ReplyQueue = wire.ResultQueue(job.Deployment, s.cfg.Prover)
 	return job, nil
 }

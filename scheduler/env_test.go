@@ -254,6 +254,11 @@ func (e *env) provedResult(t testingT, job wire.Job) wire.Result {
 	return r
 }
 
+// jobID is an attempt's id in the queue.
+func (e *env) jobID(task wire.Hash, attempt uint32) string {
+	return wire.JobID(e.chain.d, me, task, attempt)
+}
+
 // start runs a scheduler on the env's store until the test, or stop, ends it.
 func (e *env) start(t *testing.T) (*scheduler.Scheduler, func()) {
 	t.Helper()
@@ -297,7 +302,7 @@ func (e *env) workers(t *testing.T) (stop func()) {
 		defer ticker.Stop()
 		for ctx.Err() == nil {
 			if job := e.queue.Take(); job != nil {
-				e.queue.Beat(wire.JobID(job.TaskID, job.Attempt), time.Minute)
+				e.queue.Beat(job.ID(), time.Minute)
 				e.queue.Report(solvedResult(*job))
 				e.queue.Report(e.provedResult(t, *job))
 				continue

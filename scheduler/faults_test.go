@@ -33,10 +33,10 @@ func TestLostWorkerIsReplaced(t *testing.T) {
 	second := e.take(t)
 	require.EqualValues(t, 2, second.Attempt)
 	require.Equal(t, scheduler.AttemptLost, attempts(t, s, id)[0])
-	require.True(t, e.queue.Stopped(id, 1))
+	require.True(t, e.queue.Stopped(e.jobID(id, 1)))
 	require.Eventually(t, func() bool { return chainStatus(t, s, e, id) == scheduler.ChainAccepted }, patience, tick,
 		"that the circuit solves is known from the lost attempt")
-	e.queue.Beat(wire.JobID(id, 2), patience)
+	e.queue.Beat(e.jobID(id, 2), patience)
 	e.queue.Report(e.provedResult(t, second))
 	detail := await(t, s, id, scheduler.Settled)
 	require.Contains(t, states(detail.History), scheduler.Fetched)
@@ -50,10 +50,10 @@ func TestProofOfALostAttemptCounts(t *testing.T) {
 	id := e.mine(t, me)
 	first := e.take(t)
 	second := e.take(t)
-	e.queue.Beat(wire.JobID(id, 2), patience)
+	e.queue.Beat(e.jobID(id, 2), patience)
 	e.queue.Report(e.provedResult(t, first))
 	await(t, s, id, scheduler.Settled)
-	require.Eventually(t, func() bool { return e.queue.Stopped(id, 2) }, patience, tick, "the second attempt is not needed")
+	require.Eventually(t, func() bool { return e.queue.Stopped(e.jobID(id, 2)) }, patience, tick, "the second attempt is not needed")
 	e.queue.Report(e.provedResult(t, second))
 	e.queue.Report(failedResult(second, true))
 	require.Equal(t, scheduler.AttemptProved, attempts(t, s, id)[0])
@@ -66,7 +66,7 @@ func TestBeatingWorkerIsLeftAlone(t *testing.T) {
 	e.start(t)
 	id := e.mine(t, me)
 	e.take(t)
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	require.Never(t, func() bool { return e.queue.Take() != nil }, 3*e.cfg.LostAfter, tick)
 }
 
@@ -85,7 +85,7 @@ func TestSilenceOfTheQueueIsNotTheWorkers(t *testing.T) {
 	s, _ := e.start(t)
 	id := e.mine(t, me)
 	job := e.take(t)
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	e.queue.SetDown(errOffline)
 	require.Never(t, func() bool { return len(attempts(t, s, id)) != 1 }, 3*e.cfg.LostAfter, tick)
 	e.queue.SetDown(nil)
@@ -142,7 +142,7 @@ func TestResultsOfAttemptsNeverMadeAreDropped(t *testing.T) {
 	s, _ := e.start(t)
 	id := e.mine(t, me)
 	job := e.take(t)
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	future, stranger := job, job
 	future.Attempt, stranger.TaskID = 9, wire.Hash{0x99}
 	e.queue.Report(e.provedResult(t, future))
@@ -178,7 +178,7 @@ func TestWrongProofsAreRefusedAndMadeAgain(t *testing.T) {
 			s, _ := e.start(t)
 			id := e.mine(t, me)
 			job := e.take(t)
-			e.queue.Beat(wire.JobID(id, 1), patience)
+			e.queue.Beat(e.jobID(id, 1), patience)
 			bad := e.provedResult(t, job)
 			spoil(e, bad.ProofEnvelope, job)
 			e.queue.Report(bad)
@@ -249,7 +249,7 @@ func TestAcceptedTaskIsNeverDeclined(t *testing.T) {
 	s, _ := e.start(t)
 	id := e.mine(t, me)
 	job := e.take(t)
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	e.queue.Report(solvedResult(job))
 	require.Eventually(t, func() bool { return chainStatus(t, s, e, id) == scheduler.ChainAccepted }, patience, tick)
 	for range 2 * e.cfg.Attempts {
@@ -268,7 +268,7 @@ func TestTaskGivenToAnotherIsLost(t *testing.T) {
 	job := e.take(t)
 	e.chain.Offer(id, other)
 	require.Contains(t, await(t, s, id, scheduler.Lost).Reason, other.String())
-	require.Eventually(t, func() bool { return e.queue.Stopped(id, 1) }, patience, tick)
+	require.Eventually(t, func() bool { return e.queue.Stopped(e.jobID(id, 1)) }, patience, tick)
 	e.queue.Report(e.provedResult(t, job)) // kept, should it come back
 	require.Eventually(t, func() bool { _, err := s.Store().Proof(t.Context(), id); return err == nil }, patience, tick)
 	e.chain.Offer(id, me)
@@ -424,7 +424,7 @@ func TestAbsentChainStopsNothingForGood(t *testing.T) {
 	id := e.mine(t, me)
 	job := e.take(t)
 	e.chain.Set(func(c *fakeChain) { c.down = errOffline })
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	e.queue.Report(e.provedResult(t, job)) // cannot be verified as long as the key cannot be read
 	require.Never(t, func() bool {
 		task, err := s.Store().Task(t.Context(), id)

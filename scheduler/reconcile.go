@@ -50,7 +50,7 @@ func (r *reconciler) checkAttempts(ctx context.Context) error {
 	seen := make(map[attemptID]time.Time, len(tasks))
 	for _, t := range tasks {
 		id := attemptID{t.ID, t.Attempt}
-		status, err := r.queue.Status(ctx, id.task, id.number)
+		status, err := r.queue.Status(ctx, r.jobID(id.task, id.number))
 		if err != nil {
 			r.missing = map[attemptID]time.Time{}
 			return fmt.Errorf("ask the queue: %w", err)
@@ -92,7 +92,7 @@ func (r *reconciler) giveUp(ctx context.Context, id attemptID) error {
 		return tx.move(t, Fetched, reason)
 	})
 	failpoint.Hit("scheduler.lost.after")
-	return errors.Join(err, r.queue.Stop(ctx, id.task, id.number))
+	return errors.Join(err, r.queue.Stop(ctx, r.jobID(id.task, id.number)))
 }
 
 // stopAttempts ends attempts whose task does not need them any more.
@@ -108,8 +108,8 @@ WHERE a.state IN (?, ?, ?) AND (t.state NOT IN (?, ?) OR a.attempt != t.attempt)
 		return err
 	}
 	for _, id := range idle {
-		if err := r.queue.Stop(ctx, id.task, id.number); err != nil {
-			return fmt.Errorf("stop %s: %w", wire.JobID(id.task, id.number), err)
+		if err := r.queue.Stop(ctx, r.jobID(id.task, id.number)); err != nil {
+			return fmt.Errorf("stop %s: %w", r.jobID(id.task, id.number), err)
 		}
 		err := r.store.update(ctx, func(tx *txn) error {
 			return tx.setAttempt(id.task, id.number, AttemptStopped, "", "not needed any more")

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gristmill-zk/gristmill/scheduler"
-	"github.com/gristmill-zk/gristmill/wire"
 )
 
 // A process that ends right after it wrote a state goes on from there.
@@ -56,7 +55,7 @@ func TestRestartWithReceiptsLost(t *testing.T) {
 			s, stop := e.start(t)
 			id := e.mine(t, me)
 			job := e.take(t)
-			e.queue.Beat(wire.JobID(id, 1), patience)
+			e.queue.Beat(e.jobID(id, 1), patience)
 			if kind == scheduler.CallAccept {
 				e.chain.Set(func(c *fakeChain) { c.dropped = true })
 			}
@@ -161,7 +160,7 @@ func TestReorganisationRemovesTheBlock(t *testing.T) {
 	lost := await(t, s, id, scheduler.Lost)
 	require.Equal(t, scheduler.ChainGone, lost.Status)
 	require.Contains(t, lost.Reason, "reorganisation")
-	require.Eventually(t, func() bool { return e.queue.Stopped(id, 1) }, patience, tick, "its attempt is stopped")
+	require.Eventually(t, func() bool { return e.queue.Stopped(e.jobID(id, 1)) }, patience, tick, "its attempt is stopped")
 
 	require.Equal(t, id, e.mineAs(mined, me), "mined again on the other branch")
 	e.queue.Report(e.provedResult(t, job))

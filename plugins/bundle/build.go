@@ -17,10 +17,12 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	cs "github.com/consensys/gnark/constraint/bn254"
+	"github.com/consensys/gnark/logger"
 
 	"github.com/gristmill-zk/gristmill/internal/durable"
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
@@ -91,6 +93,10 @@ const (
 	fileVerifyingKey = "verifying.key"
 	fileEVMKey       = "verifying.key.evm"
 )
+
+// quietGnark keeps gnark from logging to standard output, which belongs to the
+// command that is running.
+var quietGnark = sync.OnceFunc(logger.Disable)
 
 // Build makes a bundle and opens it. OutDir holds either the whole bundle
 // afterwards or nothing of it.
