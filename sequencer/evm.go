@@ -59,6 +59,10 @@ func (e *evm) Tip(ctx context.Context) (Tip, error) {
 	return Tip(t), err
 }
 
+func (e *evm) Projects(ctx context.Context) (uint64, error) {
+	return e.cfg.Deployment.Projects(ctx)
+}
+
 func (e *evm) Project(ctx context.Context, project uint64) (Project, error) {
 	info, err := e.cfg.Deployment.Project(ctx, project)
 	var revert *chain.RevertError
@@ -155,7 +159,7 @@ func convert(ev chain.Event) (ChainEvent, bool) {
 			Reward: e.Reward, Header: e.Header, Coinbase: e.Coinbase,
 		}
 	case chain.TaskMined:
-		out.Kind, out.Task, out.Height, out.Project, out.DataHash = KindTaskMined, e.TaskID, e.Height, e.Task.Project, e.Task.DataHash
+		out.Kind, out.Task, out.Height, out.Leaf = KindTaskMined, e.TaskID, e.Height, &e.Task
 	case chain.TaskSkipped:
 		out.Kind, out.Task, out.Reason = KindTaskSkipped, e.TaskID, e.Reason.String()
 	case chain.TaskOffered:

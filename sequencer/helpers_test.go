@@ -167,6 +167,14 @@ func (r *rig) eventually(what string, ok func() bool) {
 	require.Eventually(r.t, ok, patience, 2*time.Millisecond, what)
 }
 
+// looks waits until the templater has looked twice at the chain and the
+// batches, the second time from the start after this call.
+func (r *rig) looks() {
+	r.t.Helper()
+	from := r.seq.steps.Load()
+	r.eventually("the templater looks", func() bool { return r.seq.steps.Load() >= from+2 })
+}
+
 func (r *rig) reaches(state string, ids ...wire.Hash) {
 	r.t.Helper()
 	for _, id := range ids {

@@ -153,6 +153,12 @@ func scanBlock(row func(...any) error) (BlockView, error) {
 	return v, err
 }
 
+// bodySize gives sql.ErrNoRows for a body that is not there.
+func bodySize(ctx context.Context, q querier, hash wire.Hash) (size int64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT length(body) FROM bodies WHERE data_hash = ?`, hash[:]).Scan(&size)
+	return size, err
+}
+
 func loadBody(ctx context.Context, q querier, hash wire.Hash) ([]byte, error) {
 	var body []byte
 	err := q.QueryRowContext(ctx, `SELECT body FROM bodies WHERE data_hash = ?`, hash[:]).Scan(&body)
