@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"math/big"
 	"os"
 	"time"
 
@@ -35,6 +36,7 @@ func startSender(ctx context.Context, g *group, client *chain.Client, ring *Keyr
 	manager, err := txmgr.New(ctx, txmgr.Config{
 		Client: client, DB: txJournal(g.opts.Dir, crypto.PubkeyToAddress(key.PublicKey)), Key: key, Logger: g.opts.Logger,
 		Confirmations: uint64(g.opts.Confirmations) + 1, // counts the transaction's own block
+		MaxFeePerGas:  g.opts.MaxFeePerGas,
 	})
 	if err != nil {
 		return nil, err
@@ -107,8 +109,15 @@ func startQueue(ctx context.Context, g *group) (string, error) {
 	return server.Addr(), g.start(ctx, "queue", server.Run)
 }
 
+// leastTerms are the least that a prover takes a task for; zero values mean the
+// scheduler's defaults.
+type leastTerms struct {
+	proveWindow time.Duration
+	reward      *big.Int
+}
+
 // startScheduler starts a prover's scheduler.
-func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender chain.Sender, redis asynq.RedisClientOpt, embedded bool, listen, publicURL string, observe func(scheduler.Event)) (*scheduler.Scheduler, error) {
+func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender chain.Sender, redis asynq.RedisClientOpt, embedded bool, listen, publicURL string, least leastTerms, observe func(scheduler.Event)) (*scheduler.Scheduler, error) {
 	if err := g.lock("scheduler"); err != nil {
 		return nil, err
 	}
@@ -118,8 +127,12 @@ func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender c
 		return nil, err
 	}
 	g.onClose(dispatcher.Close)
+	start, err := d.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
 	reader, err := scheduler.NewChain(scheduler.ChainConfig{
-		Deployment: d, Sender: sender, Confirmations: uint64(g.opts.Confirmations), Logger: g.opts.Logger,
+		Deployment: d, Sender: sender, Start: start, Confirmations: uint64(g.opts.Confirmations), Logger: g.opts.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -131,7 +144,8 @@ func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender c
 	s, err := scheduler.New(ctx, scheduler.Config{
 		LostAfter: lostAfter,
 		Chain:     reader, Dispatcher: dispatcher, Prover: prover, DB: g.opts.Dir.Path("scheduler", "scheduler.db"),
-		Listen: listen, PublicURL: publicURL, Observe: observe, Logger: g.opts.Logger,
+		Listen: listen, PublicURL: publicURL, MinProveWindow: least.proveWindow, MinReward: least.reward,
+		Observe: observe, Logger: g.opts.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -87,6 +89,10 @@ type SchedulerOptions struct {
 	Redis     string
 	Listen    string
 	PublicURL string // where workers of other machines fetch data
+	// MinProveWindow and MinReward are the least terms that tasks are taken on;
+	// zero values mean the scheduler's defaults.
+	MinProveWindow time.Duration
+	MinReward      *big.Int
 }
 
 // RunScheduler runs a prover's scheduler until ctx ends.
@@ -100,7 +106,8 @@ func RunScheduler(ctx context.Context, opts SchedulerOptions) error {
 		if err != nil {
 			return "", err
 		}
-		s, err := startScheduler(ctx, g, r.deployment, r.sender, redis, false, opts.Listen, opts.PublicURL, nil)
+		least := leastTerms{proveWindow: opts.MinProveWindow, reward: opts.MinReward}
+		s, err := startScheduler(ctx, g, r.deployment, r.sender, redis, false, opts.Listen, opts.PublicURL, least, nil)
 		if err != nil {
 			return "", err
 		}
@@ -147,6 +154,9 @@ type DeployOptions struct {
 	RoleOptions
 	Key    string
 	Mining Mining
+	// Windows are the least that projects may give provers. With Local one
+	// second is the default.
+	Windows Windows
 	// Local also makes what a chain of one's own needs: a token, minted to the
 	// key Owner, and coins in the reward pool.
 	Local bool
@@ -186,7 +196,12 @@ func Deploy(ctx context.Context, opts DeployOptions) (d Deployed, err error) {
 			return err
 		}
 		if !there {
-			if d.Deployment, err = deploy(ctx, g.opts.Dir, client, sender, opts.Mining); err != nil {
+			windows := opts.Windows
+			if opts.Local {
+				windows.MinAccept = cmp.Or(windows.MinAccept, localWindows.MinAccept)
+				windows.MinProve = cmp.Or(windows.MinProve, localWindows.MinProve)
+			}
+			if d.Deployment, err = deploy(ctx, g.opts.Dir, client, sender, opts.Mining, windows); err != nil {
 				return err
 			}
 		}

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/gristmill-zk/gristmill/chain"
 	"github.com/gristmill-zk/gristmill/internal/groth16vk"
@@ -26,7 +28,9 @@ type fakeChain struct {
 	prover   wire.Address // who sends
 	key      []byte       // the verifying key of the one version
 	version  scheduler.Version
-	urls     []string
+	urls     []string // of every operator
+	urlsOf   map[wire.Address][]string
+	signer   wire.Address // who authorised the tasks
 	banned   map[wire.Hash]bool
 	blocks   []fakeBlock
 	sent     map[string]*fakeSend
@@ -57,6 +61,7 @@ type fakeSend struct {
 }
 
 func newFakeChain(prover wire.Address, version scheduler.Version, key []byte) *fakeChain {
+	version.ProveWindow, version.Reward = window*time.Second, big.NewInt(1000)
 	c := &fakeChain{
 		d: wire.Deployment{ChainID: 1337, Registry: wire.Address{9}}, prover: prover, key: key, version: version,
 		banned: map[wire.Hash]bool{}, sent: map[string]*fakeSend{}, settles: map[wire.Hash]int{}, attempts: map[scheduler.CallKind]int{},
@@ -218,9 +223,12 @@ func (c *fakeChain) DeviceAllowed(_ context.Context, _ uint64, device wire.Hash)
 	return !c.banned[device], c.down
 }
 
-func (c *fakeChain) URLs(context.Context, wire.Address) ([]string, error) {
+func (c *fakeChain) URLs(_ context.Context, account wire.Address) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if urls, set := c.urlsOf[account]; set {
+		return slices.Clone(urls), c.down
+	}
 	return slices.Clone(c.urls), c.down
 }
 
@@ -231,6 +239,7 @@ func (c *fakeChain) Record(_ context.Context, task wire.Hash) (scheduler.Record,
 	if !ok {
 		r.Status = scheduler.ChainGone
 	}
+	r.Sequencer = c.signer
 	return r, c.down
 }
 

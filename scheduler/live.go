@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -132,6 +133,7 @@ func (c *liveChain) Version(ctx context.Context, project uint64, version uint32)
 	return Version{
 		VKID: v.VkId, BundleDigest: v.BundleDigest, BundleURI: v.BundleURI,
 		BatchSize: v.BatchSize, PayloadLimit: v.PayloadLimit, Outputs: v.Outputs,
+		ProveWindow: time.Duration(v.ProveWindow) * time.Second, Reward: v.Reward,
 	}, nil
 }
 
@@ -143,8 +145,8 @@ func (c *liveChain) DeviceAllowed(ctx context.Context, project uint64, device wi
 	return c.d.IsDeviceAllowed(ctx, project, device)
 }
 
-func (c *liveChain) URLs(ctx context.Context, operator wire.Address) ([]string, error) {
-	return c.d.SequencerURLs(ctx, operator)
+func (c *liveChain) URLs(ctx context.Context, account wire.Address) ([]string, error) {
+	return c.d.SequencerURLs(ctx, account)
 }
 
 var statuses = map[chain.Status]ChainStatus{
@@ -162,7 +164,9 @@ func (c *liveChain) Record(ctx context.Context, task wire.Hash) (Record, error) 
 	if !ok {
 		return Record{}, fmt.Errorf("task %s: the chain says status %s", task, r.Status)
 	}
-	return Record{Status: status, Prover: r.Prover, Draw: uint32(r.Attempt), AcceptBy: r.AcceptBy, Deadline: r.Deadline}, nil
+	return Record{
+		Status: status, Prover: r.Prover, Draw: uint32(r.Attempt), AcceptBy: r.AcceptBy, Deadline: r.Deadline, Sequencer: r.Sequencer,
+	}, nil
 }
 
 func (c *liveChain) Self(ctx context.Context) (Self, error) {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +23,35 @@ const redisHelp = "the queue's Redis: host:port, or redis://[user:password@]host
 func confirmationsFlag(flags *pflag.FlagSet, n *uint32) {
 	flags.Uint32Var(n, "confirmations", 0, "EVM blocks that must follow one before it is believed and a transaction in it is done; 0 acts on the newest block and undoes what a reorganisation takes back. "+
 		"0 fits a local chain and chains with instant finality; on others take the depth their reorganisations do not reach (2 or 3 on Ethereum, 64 for finality). Every step waits that long, so stay well below the projects' accept windows")
+}
+
+// gwei is an amount of 10^9 wei on the command line.
+type gwei struct{ wei *big.Int }
+
+func (g *gwei) String() string {
+	if g.wei == nil {
+		return ""
+	}
+	return node.FormatAmount(new(big.Int).Mul(g.wei, big.NewInt(1e9)))
+}
+
+func (g *gwei) Type() string { return "gwei" }
+
+func (g *gwei) Set(text string) error {
+	amount, err := node.ParseAmount(text) // of 18 decimals, where gwei have 9
+	if err != nil {
+		return err
+	}
+	wei, rest := new(big.Int).QuoRem(amount, big.NewInt(1e9), new(big.Int))
+	if wei.Sign() <= 0 || rest.Sign() != 0 {
+		return fmt.Errorf("%q is no number of gwei above 0 with at most 9 decimals", text)
+	}
+	g.wei = wei
+	return nil
+}
+
+func maxFeeFlag(flags *pflag.FlagSet, fee *gwei) {
+	flags.Var(fee, "max-fee-per-gas", "most that transactions bid for gas, in gwei; one that waits at its limit is sent again until fees fall (default: ten times what the transaction bid at first)")
 }
 
 func (a *app) roleOptions(e node.Endpoints) (node.RoleOptions, error) {
@@ -62,6 +93,7 @@ and prover are made on the first start and have money from genesis.`,
 func (a *app) deployCommand() *cobra.Command {
 	var e node.Endpoints
 	opts := node.DeployOptions{}
+	var fee gwei
 	cmd := &cobra.Command{
 		Use:   "deploy",
 		Short: "Put the contracts on a chain",
@@ -79,6 +111,7 @@ rewards come from.`,
 				return err
 			}
 			opts.RoleOptions = role
+			opts.MaxFeePerGas = fee.wei
 			deployment, err := node.Deploy(cmd.Context(), opts)
 			if err != nil {
 				return interrupted(cmd.Context(), err)
@@ -91,6 +124,9 @@ rewards come from.`,
 	flags.StringVar(&opts.Key, "key", "deployer", "key that deploys and pays")
 	flags.BoolVar(&opts.Local, "local", false, "also make a token and fill the reward pool")
 	flags.StringVar(&opts.Owner, "owner", "owner", "with --local, the key that gets the tokens")
+	flags.DurationVar(&opts.Windows.MinAccept, "min-accept-window", 0, "least time that projects must give provers to accept an offer (default 30s, with --local 1s)")
+	flags.DurationVar(&opts.Windows.MinProve, "min-prove-window", 0, "least time that projects must give provers to prove a task (default 1m, with --local 1s)")
+	maxFeeFlag(flags, &fee)
 	difficultyFlags(flags, &opts.Mining)
 	return cmd
 }
@@ -105,6 +141,7 @@ func (a *app) sequencerCommand() *cobra.Command {
 	var e node.Endpoints
 	var opts node.SequencerOptions
 	var confirmations uint32
+	var fee gwei
 	cmd := &cobra.Command{
 		Use:   "sequencer",
 		Short: "Take device messages, pack them into blocks, submit mined blocks",
@@ -120,13 +157,14 @@ tasks, gives miners blocks to search for and mints what they find.`,
 				return err
 			}
 			opts.RoleOptions = role
-			opts.Confirmations = confirmations
+			opts.Confirmations, opts.MaxFeePerGas = confirmations, fee.wei
 			return interrupted(cmd.Context(), node.RunSequencer(cmd.Context(), opts))
 		},
 	}
 	flags := cmd.Flags()
 	chainFlags(flags, &e)
 	confirmationsFlag(flags, &confirmations)
+	maxFeeFlag(flags, &fee)
 	flags.StringVar(&opts.Key, "key", "sequencer", "key that authorises tasks and mints blocks")
 	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:7410", "address of the message API")
 	flags.StringVar(&opts.MiningListen, "mining-listen", "127.0.0.1:7420", "address that miners fetch work from")
@@ -162,6 +200,8 @@ func (a *app) schedulerCommand() *cobra.Command {
 	var e node.Endpoints
 	var opts node.SchedulerOptions
 	var confirmations uint32
+	var fee gwei
+	var minReward string
 	cmd := &cobra.Command{
 		Use:   "scheduler",
 		Short: "Run a prover: take its tasks from the chain, have them proved, settle them",
@@ -177,15 +217,21 @@ What it knows is in DATA_DIR/scheduler; Redis may be wiped at any moment.`,
 				return err
 			}
 			opts.RoleOptions = role
-			opts.Confirmations = confirmations
+			opts.Confirmations, opts.MaxFeePerGas = confirmations, fee.wei
+			if opts.MinReward, err = amountFlag("min-reward", minReward); err != nil {
+				return err
+			}
 			return interrupted(cmd.Context(), node.RunScheduler(cmd.Context(), opts))
 		},
 	}
 	flags := cmd.Flags()
 	chainFlags(flags, &e)
 	confirmationsFlag(flags, &confirmations)
+	maxFeeFlag(flags, &fee)
 	flags.StringVar(&opts.Key, "key", "prover", "the prover's operator key")
 	flags.StringVar(&opts.Redis, "redis", "", redisHelp+" (default: the node running on the data directory)")
+	flags.DurationVar(&opts.MinProveWindow, "min-prove-window", time.Minute, "least time to prove that tasks are taken for; offers with less are declined, as each missed deadline costs a bond")
+	flags.StringVar(&minReward, "min-reward", "0", "least reward that tasks are taken for, all shares included, in the project's token with up to 18 decimals; offers with less are declined")
 	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:7430", "address of the body and status API")
 	flags.StringVar(&opts.PublicURL, "public-url", "", "URL that workers reach that API at (default: the listen address, for workers of this machine)")
 	return cmd
