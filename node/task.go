@@ -100,10 +100,14 @@ func readTasks(ctx context.Context, d *chain.Deployment, only *wire.Hash) ([]Tas
 	return fold.list, err
 }
 
-// eachEvent calls yield for the events of some contracts, from the first block
-// to the head.
+// eachEvent calls yield for the events of some contracts, from the deployment's
+// first block to the head.
 func eachEvent(ctx context.Context, d *chain.Deployment, addresses []common.Address, topics [][]common.Hash, yield func(chain.Event) error) error {
-	logs, err := cursor.New(cursor.Config{Client: d.Client(), Addresses: addresses, Topics: topics})
+	start, err := d.Start(ctx)
+	if err != nil {
+		return err
+	}
+	logs, err := cursor.New(cursor.Config{Client: d.Client(), Addresses: addresses, Topics: topics, Start: start})
 	if err != nil {
 		return err
 	}
@@ -132,7 +136,9 @@ func eachEvent(ctx context.Context, d *chain.Deployment, addresses []common.Addr
 	}
 }
 
-// taskFold turns events into task views.
+// taskFold turns events into task views. A block may have two leaves of one
+// task: the contract announces both as mined and skips the second once the
+// first stands. So what is said of a leaf counts only until the task stands.
 type taskFold struct {
 	list []TaskView
 	at   map[wire.Hash]int
@@ -141,13 +147,14 @@ type taskFold struct {
 func (f *taskFold) add(e chain.Event) {
 	switch e := e.(type) {
 	case chain.TaskMined:
-		f.at[e.TaskID] = len(f.list)
-		f.list = append(f.list, TaskView{
-			ID: e.TaskID, Status: "mined", Project: e.Task.Project, Version: e.Task.Version, Count: e.Task.Count, Size: e.Task.Size,
+		f.mined(TaskView{
+			ID: e.TaskID, Status: taskMined, Project: e.Task.Project, Version: e.Task.Version, Count: e.Task.Count, Size: e.Task.Size,
 			DataHash: e.Task.DataHash, DataCommitment: e.Task.DataCommitment, Height: e.Height, MinedTx: wire.Hash(e.Tx),
 		})
 	case chain.TaskSkipped:
-		f.change(e.TaskID, "skipped", e.Reason.String(), wire.Address{})
+		if !f.stands(e.TaskID) {
+			f.change(e.TaskID, taskSkipped, e.Reason.String(), wire.Address{})
+		}
 	case chain.TaskOffered:
 		f.change(e.TaskID, "offered", "", e.Prover)
 	case chain.TaskWaiting:
@@ -165,6 +172,29 @@ func (f *taskFold) add(e chain.Event) {
 			t.SettledTx, t.Proof, t.Outputs = wire.Hash(e.Tx), e.Proof, e.Outputs
 			t.ProverAmount, t.SequencerAmount, t.ProtocolAmount = (*Wei)(e.ProverAmount), (*Wei)(e.SequencerAmount), (*Wei)(e.ProtocolAmount)
 		}
+	}
+}
+
+// What a leaf may be before its task stands.
+const (
+	taskMined   = "mined"
+	taskSkipped = "skipped"
+)
+
+// stands says whether a task was let in: offered to somebody, or waiting.
+func (f *taskFold) stands(id wire.Hash) bool {
+	i, known := f.at[id]
+	return known && f.list[i].Status != taskMined && f.list[i].Status != taskSkipped
+}
+
+func (f *taskFold) mined(t TaskView) {
+	i, known := f.at[t.ID]
+	switch {
+	case !known:
+		f.at[t.ID] = len(f.list)
+		f.list = append(f.list, t)
+	case !f.stands(t.ID): // the leaf before was skipped
+		f.list[i] = t
 	}
 }
 
