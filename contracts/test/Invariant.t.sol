@@ -41,7 +41,7 @@ contract InvariantTest is Deployed {
         vm.deal(BOB, 1_000_000 ether);
     }
 
-    /// forge-config: default.fuzz.runs = 64
+    /// forge-config: default.fuzz.runs = 32
     function testFuzz_booksBalanceAfterEveryStep(uint256 seed) public {
         for (uint256 i = 0; i < 200; ++i) {
             seed = uint256(keccak256(abi.encode(seed, i)));
