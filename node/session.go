@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/big"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
@@ -41,6 +42,9 @@ type RoleOptions struct {
 	// the head and undoes what a reorganisation takes back. Commands that only
 	// send one transaction do not look at it.
 	Confirmations uint32
+	// MaxFeePerGas bounds what transactions bid for gas, in wei; nil leaves it
+	// to the transaction manager (ten times a transaction's first bid).
+	MaxFeePerGas *big.Int
 }
 
 func (o *RoleOptions) defaults() {
@@ -141,7 +145,7 @@ func (s *Session) Sender(ctx context.Context, nameOrAddress string) (chain.Sende
 		Client: s.client,
 		DB:     txJournal(s.opts.Dir, crypto.PubkeyToAddress(key.PublicKey)),
 		Key:    key,
-		Logger: s.opts.Logger,
+		Logger: s.opts.Logger, MaxFeePerGas: s.opts.MaxFeePerGas,
 	})
 	if err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ func (a *app) upCommand() *cobra.Command {
 		Terms:           node.DefaultTerms(),
 	}}
 	var confirmations uint32
+	var fee gwei
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run everything on this machine in one process",
@@ -53,12 +54,13 @@ Other commands on the same data directory find the running node by themselves:
 				return err
 			}
 			opts.RoleOptions = role
-			opts.Confirmations = confirmations
+			opts.Confirmations, opts.MaxFeePerGas = confirmations, fee.wei
 			opts.Out = a.stdout
 			return interrupted(cmd.Context(), node.Up(cmd.Context(), opts))
 		},
 	}
 	localFlags(cmd.Flags(), &opts.LocalOptions)
 	confirmationsFlag(cmd.Flags(), &confirmations)
+	maxFeeFlag(cmd.Flags(), &fee)
 	return cmd
 }
