@@ -34,6 +34,9 @@ type Chain interface {
 	OptedIn(ctx context.Context, project uint64) (bool, error)
 	// Time is the head block's, in unix seconds.
 	Time(ctx context.Context) (uint64, error)
+	// Lag is how long after its block an event is seen, the confirmations that
+	// are waited for at the pace of the latest blocks.
+	Lag(ctx context.Context) (time.Duration, error)
 	// Send puts a call on chain exactly once for each key.
 	Send(ctx context.Context, key string, call Call) (Receipt, error)
 	// Await returns as Send does for the call that was sent with that key,
@@ -110,6 +113,8 @@ type Version struct {
 	BatchSize    uint32
 	PayloadLimit uint32
 	Outputs      uint16
+	// AcceptWindow is how long an offer stands for certain.
+	AcceptWindow time.Duration
 	// ProveWindow is the time from acceptance to the deadline.
 	ProveWindow time.Duration
 	// Reward of a settled task, all shares included, in the smallest unit of

@@ -89,6 +89,10 @@ type Config struct {
 	// own standing are looked at; default 3 s.
 	DutyPoll time.Duration
 
+	// SilentAfter is how long the chain, or the queue while attempts run, may
+	// not have answered before /healthz says so; default 1 minute.
+	SilentAfter time.Duration
+
 	// Observe is called for every event, one after the other, and must not
 	// block; nil observes nothing.
 	Observe func(Event)
@@ -112,6 +116,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Poll, time.Second)
 	setDefault(&c.ChainPoll, 500*time.Millisecond)
 	setDefault(&c.DutyPoll, 3*time.Second)
+	setDefault(&c.SilentAfter, time.Minute)
 	if c.Observe == nil {
 		c.Observe = func(Event) {}
 	}
@@ -155,7 +160,7 @@ func (c Config) validate() error {
 	for name, d := range map[string]time.Duration{
 		"FetchTimeout": c.FetchTimeout, "LostAfter": c.LostAfter, "RetryMin": c.RetryMin, "RetryMax": c.RetryMax,
 		"MinProveWindow": c.MinProveWindow,
-		"Retention":      c.Retention, "Poll": c.Poll, "ChainPoll": c.ChainPoll, "DutyPoll": c.DutyPoll,
+		"Retention":      c.Retention, "Poll": c.Poll, "ChainPoll": c.ChainPoll, "DutyPoll": c.DutyPoll, "SilentAfter": c.SilentAfter,
 	} {
 		if d <= 0 {
 			bad("%s is %v, want more than 0", name, d)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
 	"github.com/gristmill-zk/gristmill/wire"
@@ -28,18 +29,42 @@ func (s *Scheduler) startAttempts(ctx context.Context) error {
 	return s.queueAttempts(ctx)
 }
 
+// byUrgency orders tasks by what is lost if they come late: a bond, an offer,
+// nothing.
+const byUrgency = `CASE status WHEN 'accepted' THEN 0 WHEN 'offered' THEN 1 ELSE 2 END,
+ CASE status WHEN 'accepted' THEN deadline ELSE accept_by END, created_at`
+
 func (s *Scheduler) numberAttempts(ctx context.Context) error {
-	var failed error
-	err := s.eachDue(ctx, Fetched, func(t *Task) bool {
-		failpoint.Hit("scheduler.attempt.before")
-		failed = s.store.update(ctx, func(tx *txn) error { return tx.numberAttempt(t.ID) })
-		failpoint.Hit("scheduler.attempt.after")
-		return failed == nil
-	})
-	if err == nil {
-		err = failed
+	due, err := listTasks(ctx, s.store.db.Read(), `state = ? AND next_at <= ? ORDER BY `+byUrgency+` LIMIT 200`, Fetched, millis(time.Now()))
+	if err != nil || len(due) == 0 {
+		return err
 	}
-	return err
+	pressed, err := s.pressed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range due {
+		if pressed && t.Status == ChainWaiting {
+			continue
+		}
+		failpoint.Hit("scheduler.attempt.before")
+		err := s.store.update(ctx, func(tx *txn) error { return tx.numberAttempt(t.ID) })
+		failpoint.Hit("scheduler.attempt.after")
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pressed says whether an accepted task waits for a worker's first word. The
+// queue is first come, first served, so what costs a bond goes in before work
+// that is anybody's. A task that failed too often holds nothing up.
+func (s *Scheduler) pressed(ctx context.Context) (bool, error) {
+	me := s.cfg.Prover
+	tasks, err := listTasks(ctx, s.store.db.Read(), `status = ? AND prover = ? AND state IN (?, ?) AND failures < ? LIMIT 1`,
+		ChainAccepted, me[:], Fetched, Dispatched, s.cfg.Attempts)
+	return len(tasks) > 0, err
 }
 
 func (t *txn) numberAttempt(id wire.Hash) error {
@@ -60,7 +85,7 @@ func (t *txn) numberAttempt(id wire.Hash) error {
 // queueAttempts queues what is numbered and not known to be in the queue.
 func (s *Scheduler) queueAttempts(ctx context.Context) error {
 	tasks, err := listTasks(ctx, s.store.db.Read(), `state = ? AND EXISTS (SELECT 1 FROM attempts a
- WHERE a.task = tasks.id AND a.attempt = tasks.attempt AND a.state = ?) LIMIT 200`, Dispatched, AttemptNew)
+ WHERE a.task = tasks.id AND a.attempt = tasks.attempt AND a.state = ?) ORDER BY `+byUrgency+` LIMIT 200`, Dispatched, AttemptNew)
 	if err != nil {
 		return err
 	}
@@ -83,10 +108,9 @@ func (s *Scheduler) queueAttempt(ctx context.Context, t *Task) error {
 	failpoint.Hit("scheduler.dispatch.before")
 	err = s.queue.Dispatch(ctx, job)
 	failpoint.Hit("scheduler.dispatch.after")
-	if err != nil {
+	if s.queueSeen.tried(err) != nil {
 		return fmt.Errorf("dispatch %s: %w", job.ID(), err)
 	}
-	s.seenQueue()
 	var stopped bool
 	err = s.store.update(ctx, func(tx *txn) error {
 		a, err := tx.attempt(t.ID, t.Attempt)

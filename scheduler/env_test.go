@@ -151,6 +151,19 @@ func newWorld(t testingT, dir string) *env {
 	return e
 }
 
+// another is a second prover's side of the same world.
+func (e *env) another(t *testing.T, prover wire.Address) *env {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	second := &env{
+		circuit: e.circuit, chain: e.chain, queue: dispatchertest.NewMemory(), signer: e.signer, bodies: e.bodies, seed: e.seed, cfg: e.cfg,
+	}
+	second.cfg.Chain, second.cfg.Dispatcher, second.cfg.Prover = e.chain.As(prover), second.queue, prover
+	second.cfg.DB, second.cfg.Observe = filepath.Join(t.TempDir(), "scheduler.db"), second.observe
+	return second
+}
+
 func (e *env) observe(event scheduler.Event) {
 	e.mu.Lock()
 	e.events = append(e.events, event)

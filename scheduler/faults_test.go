@@ -447,10 +447,9 @@ func TestDutiesAreOptional(t *testing.T) {
 	require.Never(t, func() bool { return e.chain.Settlements(waiting)+e.chain.Settlements(passed) > 0 }, 10*e.cfg.DutyPoll, tick)
 }
 
-func TestLateTasksOfOthersAreTakenIfConfigured(t *testing.T) {
+func TestLateTasksOfOthersAreTaken(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
-	e.cfg.Reassign = true
 	id := e.mine(t, other)
 	e.chain.Set(func(c *fakeChain) {
 		r := c.tip().tasks[id]
@@ -462,6 +461,102 @@ func TestLateTasksOfOthersAreTakenIfConfigured(t *testing.T) {
 	e.workers(t)
 	await(t, s, id, scheduler.Settled)
 	e.chain.Set(func(c *fakeChain) { require.Equal(t, 1, c.attempts[scheduler.CallReassign]) })
+}
+
+// Two provers: the one that accepted never returns, and the other takes its
+// task over and settles it.
+func TestTaskOfAProverThatNeverReturnsIsTakenOver(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, stop := e.start(t)
+	id := e.mine(t, me)
+	job := e.take(t)
+	e.queue.Report(solvedResult(job))
+	require.Eventually(t, func() bool { return chainStatus(t, s, e, id) == scheduler.ChainAccepted }, patience, tick)
+	stop()
+
+	second := e.another(t, other)
+	theirs, _ := second.start(t)
+	second.workers(t)
+	require.Eventually(t, func() bool {
+		task, err := theirs.Store().Task(t.Context(), id)
+		return err == nil && task.Status == scheduler.ChainAccepted
+	}, patience, tick)
+	require.Never(t, func() bool {
+		task, err := theirs.Store().Task(t.Context(), id)
+		return err != nil || task.State != scheduler.None
+	}, 5*e.cfg.DutyPoll, tick, "it is the first one's until its deadline")
+	e.chain.Set(func(c *fakeChain) {
+		require.Zero(t, c.attempts[scheduler.CallReassign])
+		c.now += window + 1
+	})
+	await(t, theirs, id, scheduler.Settled)
+	record, err := e.chain.Record(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, other, record.Prover)
+	require.Equal(t, 1, e.chain.Settlements(id))
+
+	s, _ = e.start(t) // after all
+	require.Contains(t, await(t, s, id, scheduler.Lost).Reason, other.String())
+}
+
+func TestWaitingTaskThatFailsTooOftenIsLeftToOthers(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, _ := e.start(t)
+	id := e.mine(t, zero)
+	for range e.cfg.Attempts {
+		e.queue.Report(failedResult(e.take(t), true))
+	}
+	await(t, s, id, scheduler.Declined)
+	require.Never(t, func() bool { return e.queue.Take() != nil }, 5*e.cfg.DutyPoll, tick, "it is not taken up again")
+	e.chain.Set(func(c *fakeChain) { require.Zero(t, c.attempts[scheduler.CallClaim]) })
+	e.chain.Offer(id, me) // but an offer of it is looked at anew
+	e.queue.Report(e.provedResult(t, e.take(t)))
+	await(t, s, id, scheduler.Settled)
+}
+
+// Work that a bond depends on goes into the queue first, the most urgent of it
+// before the rest, and what is anybody's waits until it is under way.
+func TestAcceptedWorkIsDispatchedFirst(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, err := scheduler.New(t.Context(), e.cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	d := scheduler.Drive(s)
+	step := func() { require.NoError(t, d.Step(t.Context())) }
+	take := func() (list []wire.Job) {
+		for job := e.queue.Take(); job != nil; job = e.queue.Take() {
+			list = append(list, *job)
+		}
+		return list
+	}
+
+	late, soon := e.mine(t, me), e.mine(t, me)
+	step()
+	for _, job := range take() {
+		require.NoError(t, d.Take(t.Context(), solvedResult(job)))
+	}
+	step() // accepts
+	waiting := e.mine(t, zero)
+	step() // takes the waiting one up
+	offered := e.mine(t, me)
+	for id, deadline := range map[wire.Hash]int{late: 300, soon: 200} {
+		require.Equal(t, scheduler.ChainAccepted, chainStatus(t, s, e, id))
+		require.NoError(t, s.Store().Exec(t.Context(), `UPDATE tasks SET state = 'fetched', deadline = ? WHERE id = ?`, deadline, id[:]))
+	}
+	step()
+	jobs := take()
+	require.Len(t, jobs, 3)
+	for i, id := range ids(soon, late, offered) {
+		require.Equal(t, id, jobs[i].TaskID, "place %d", i)
+		require.NoError(t, d.Take(t.Context(), solvedResult(jobs[i])))
+	}
+	step()
+	jobs = take()
+	require.Len(t, jobs, 1)
+	require.Equal(t, waiting, jobs[0].TaskID, "its turn is when the others solve")
 }
 
 func TestPausedProverDoesNothingUnasked(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -96,4 +97,68 @@ func TestHTTPRefusals(t *testing.T) {
 	}
 	status, _, _ := get(t, s.URL()+"/")
 	require.Equal(t, http.StatusNotFound, status)
+}
+
+func health(t *testing.T, s *scheduler.Scheduler) (int, scheduler.Health) {
+	t.Helper()
+	status, body, _ := get(t, s.URL()+"/healthz")
+	var h scheduler.Health
+	require.NoError(t, json.Unmarshal(body, &h), string(body))
+	return status, h
+}
+
+func TestHealthTellsWhoDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		down, back func(*env)
+		status     string
+		failures   func(scheduler.Health) int64
+	}{
+		"chain": {
+			func(e *env) { e.chain.Set(func(c *fakeChain) { c.down = errOffline }) },
+			func(e *env) { e.chain.Set(func(c *fakeChain) { c.down = nil }) },
+			"the chain does not answer", func(h scheduler.Health) int64 { return h.ChainFailures },
+		},
+		"queue": {
+			func(e *env) { e.queue.SetDown(errOffline) }, func(e *env) { e.queue.SetDown(nil) },
+			"the queue does not answer", func(h scheduler.Health) int64 { return h.QueueFailures },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t)
+			e.cfg.SilentAfter, e.cfg.LostAfter = 300*time.Millisecond, patience
+			s, _ := e.start(t)
+			id := e.mine(t, me)
+			await(t, s, id, scheduler.Dispatched)
+			healthy := func() bool {
+				code, h := health(t, s)
+				return code == http.StatusOK && h.Status == "ok" && h.RunningAttempts == 1
+			}
+			require.Eventually(t, healthy, patience, tick)
+			c.down(e)
+			require.Eventually(t, func() bool {
+				code, h := health(t, s)
+				return code == http.StatusServiceUnavailable && h.Status == c.status && c.failures(h) > 0
+			}, patience, tick)
+			c.back(e)
+			require.Eventually(t, healthy, patience, tick)
+		})
+	}
+}
+
+// Without attempts nobody asks the queue, and its silence says nothing.
+func TestHealthOfAnIdleSchedulerNeedsNoQueue(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.cfg.SilentAfter = 100 * time.Millisecond
+	s, _ := e.start(t)
+	e.queue.SetDown(errOffline)
+	var h scheduler.Health
+	require.Eventually(t, func() bool {
+		var code int
+		code, h = health(t, s)
+		return code == http.StatusOK && time.Since(h.QueueSeenAt) > 2*e.cfg.SilentAfter
+	}, patience, tick)
+	require.Zero(t, h.RunningAttempts)
 }

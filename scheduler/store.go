@@ -153,6 +153,13 @@ func scanAttempt(row scanner) (Attempt, error) {
 	return a, err
 }
 
+// running counts the attempts that have not ended.
+func (s *Store) running(ctx context.Context) (n int, err error) {
+	err = s.db.Read().QueryRowContext(ctx, `SELECT COUNT(*) FROM attempts WHERE state IN (?, ?, ?)`,
+		AttemptNew, AttemptSent, AttemptSolved).Scan(&n)
+	return n, err
+}
+
 // Body reads a body by its hash.
 func (s *Store) Body(ctx context.Context, hash wire.Hash) ([]byte, error) {
 	var body []byte
