@@ -109,15 +109,17 @@ func startQueue(ctx context.Context, g *group) (string, error) {
 	return server.Addr(), g.start(ctx, "queue", server.Run)
 }
 
-// leastTerms are the least that a prover takes a task for; zero values mean the
-// scheduler's defaults.
-type leastTerms struct {
+// proverTerms are the least that a prover takes a task for, and what it does
+// about tasks of others; zero values mean the scheduler's defaults.
+type proverTerms struct {
 	proveWindow time.Duration
 	reward      *big.Int
+	// skipReassign leaves late tasks with provers that may never return.
+	skipReassign bool
 }
 
 // startScheduler starts a prover's scheduler.
-func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender chain.Sender, redis asynq.RedisClientOpt, embedded bool, listen, publicURL string, least leastTerms, observe func(scheduler.Event)) (*scheduler.Scheduler, error) {
+func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender chain.Sender, redis asynq.RedisClientOpt, embedded bool, listen, publicURL string, terms proverTerms, observe func(scheduler.Event)) (*scheduler.Scheduler, error) {
 	if err := g.lock("scheduler"); err != nil {
 		return nil, err
 	}
@@ -144,8 +146,9 @@ func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender c
 	s, err := scheduler.New(ctx, scheduler.Config{
 		LostAfter: lostAfter,
 		Chain:     reader, Dispatcher: dispatcher, Prover: prover, DB: g.opts.Dir.Path("scheduler", "scheduler.db"),
-		Listen: listen, PublicURL: publicURL, MinProveWindow: least.proveWindow, MinReward: least.reward,
-		Observe: observe, Logger: g.opts.Logger,
+		Listen: listen, PublicURL: publicURL, MinProveWindow: terms.proveWindow, MinReward: terms.reward,
+		SkipReassign: terms.skipReassign,
+		Observe:      observe, Logger: g.opts.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -162,7 +165,7 @@ const embeddedLostAfter = 4 * time.Second
 // workerParts is what a worker is made of.
 type workerParts struct {
 	redis asynq.RedisClientOpt
-	slots int
+	slots int // 0: one more than the engine proves at once
 	name  string
 	cores int           // of the engine; 0: all
 	drain time.Duration // 0: the worker's default
@@ -188,6 +191,10 @@ func startWorker(ctx context.Context, g *group, p workerParts) error {
 		return err
 	}
 	g.onClose(engine.Close)
+	if p.slots == 0 {
+		// Here, since host and worker have a default each, and must agree.
+		p.slots = engine.Info().Parallel + 1
+	}
 	plugins, err := host.New(host.Config{Slots: p.slots, Logger: g.opts.Logger})
 	if err != nil {
 		return err

@@ -93,6 +93,8 @@ type SchedulerOptions struct {
 	// zero values mean the scheduler's defaults.
 	MinProveWindow time.Duration
 	MinReward      *big.Int
+	// SkipReassign leaves tasks with other provers that are past the deadline.
+	SkipReassign bool
 }
 
 // RunScheduler runs a prover's scheduler until ctx ends.
@@ -106,8 +108,8 @@ func RunScheduler(ctx context.Context, opts SchedulerOptions) error {
 		if err != nil {
 			return "", err
 		}
-		least := leastTerms{proveWindow: opts.MinProveWindow, reward: opts.MinReward}
-		s, err := startScheduler(ctx, g, r.deployment, r.sender, redis, false, opts.Listen, opts.PublicURL, least, nil)
+		terms := proverTerms{proveWindow: opts.MinProveWindow, reward: opts.MinReward, skipReassign: opts.SkipReassign}
+		s, err := startScheduler(ctx, g, r.deployment, r.sender, redis, false, opts.Listen, opts.PublicURL, terms, nil)
 		if err != nil {
 			return "", err
 		}

@@ -152,7 +152,7 @@ func (l *local) startRoles(watch observers) func(context.Context, *group) error 
 		}); err != nil {
 			return err
 		}
-		if l.scheduler, err = startScheduler(ctx, g, l.deployment, l.from[keyProver], l.redis, embedded, l.opts.SchedulerListen, "", leastTerms{proveWindow: time.Second}, watch.scheduler); err != nil {
+		if l.scheduler, err = startScheduler(ctx, g, l.deployment, l.from[keyProver], l.redis, embedded, l.opts.SchedulerListen, "", proverTerms{proveWindow: time.Second}, watch.scheduler); err != nil {
 			return err
 		}
 		if err := startWorker(ctx, g, workerParts{redis: l.redis, slots: l.opts.Slots, name: "local", insecure: true, observe: watch.worker}); err != nil {

@@ -202,6 +202,7 @@ func (a *app) schedulerCommand() *cobra.Command {
 	var confirmations uint32
 	var fee gwei
 	var minReward string
+	var reassign bool
 	cmd := &cobra.Command{
 		Use:   "scheduler",
 		Short: "Run a prover: take its tasks from the chain, have them proved, settle them",
@@ -218,6 +219,7 @@ What it knows is in DATA_DIR/scheduler; Redis may be wiped at any moment.`,
 			}
 			opts.RoleOptions = role
 			opts.Confirmations, opts.MaxFeePerGas = confirmations, fee.wei
+			opts.SkipReassign = !reassign
 			if opts.MinReward, err = amountFlag("min-reward", minReward); err != nil {
 				return err
 			}
@@ -232,6 +234,7 @@ What it knows is in DATA_DIR/scheduler; Redis may be wiped at any moment.`,
 	flags.StringVar(&opts.Redis, "redis", "", redisHelp+" (default: the node running on the data directory)")
 	flags.DurationVar(&opts.MinProveWindow, "min-prove-window", time.Minute, "least time to prove that tasks are taken for; offers with less are declined, as each missed deadline costs a bond")
 	flags.StringVar(&minReward, "min-reward", "0", "least reward that tasks are taken for, all shares included, in the project's token with up to 18 decimals; offers with less are declined")
+	flags.BoolVar(&reassign, "reassign", true, "take tasks from provers that are past the deadline, which may never return; the caller gets a tenth of their bond")
 	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:7430", "address of the body and status API")
 	flags.StringVar(&opts.PublicURL, "public-url", "", "URL that workers reach that API at (default: the listen address, for workers of this machine)")
 	return cmd
