@@ -61,7 +61,7 @@ type sequencerParts struct {
 
 // startSequencer starts a sequencer and registers its URL on chain.
 func startSequencer(ctx context.Context, g *group, p sequencerParts) (*sequencer.Sequencer, error) {
-	if err := g.lock("sequencer"); err != nil {
+	if err := g.lock(roleSequencer); err != nil {
 		return nil, err
 	}
 	secret, err := p.ring.Open(p.key)
@@ -120,7 +120,7 @@ type proverTerms struct {
 
 // startScheduler starts a prover's scheduler.
 func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender chain.Sender, redis asynq.RedisClientOpt, embedded bool, listen, publicURL string, terms proverTerms, observe func(scheduler.Event)) (*scheduler.Scheduler, error) {
-	if err := g.lock("scheduler"); err != nil {
+	if err := g.lock(roleScheduler); err != nil {
 		return nil, err
 	}
 	prover := wire.Address(sender.Address())

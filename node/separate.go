@@ -24,13 +24,9 @@ type remote struct {
 // connect finds chain, contracts and key of a role.
 func connect(ctx context.Context, g *group, key string) (remote, error) {
 	r := remote{ring: NewKeyring(g.opts.Dir, g.opts.Password)}
-	info, err := LoadInfo(g.opts.Dir)
-	if err != nil && !errors.Is(err, ErrNotRunning) {
+	url, err := awaitChain(ctx, g)
+	if err != nil {
 		return r, err
-	}
-	url := firstOf(g.opts.Endpoints.RPC, info.RPC)
-	if url == "" {
-		return r, fmt.Errorf("no chain: give --rpc; %w", err)
 	}
 	registry, err := findRegistry(g.opts.Dir, g.opts.Endpoints.Registry)
 	if err != nil {
@@ -78,7 +74,11 @@ func RunSequencer(ctx context.Context, opts SequencerOptions) error {
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("messages: %s (API: %s/openapi.json)\nmining:   %s", reachable(s.Addr()), reachable(s.Addr()), reachable(s.MiningAddr())), nil
+		own := Info{Sequencer: reachable(s.Addr()), Mining: reachable(s.MiningAddr())}
+		if err := g.record(roleSequencer, own); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("messages: %s (API: %s/openapi.json)\nmining:   %s", own.Sequencer, own.Sequencer, own.Mining), nil
 	})
 }
 
@@ -113,6 +113,9 @@ func RunScheduler(ctx context.Context, opts SchedulerOptions) error {
 		if err != nil {
 			return "", err
 		}
+		if err := g.record(roleScheduler, Info{Scheduler: s.URL()}); err != nil {
+			return "", err
+		}
 		return fmt.Sprintf("prover %s: tasks and data at %s, queue at %s", r.sender.Address(), s.URL(), redis.Addr), nil
 	})
 }
@@ -131,6 +134,9 @@ type WorkerOptions struct {
 
 // RunWorker runs a worker until ctx ends and its tasks are drained.
 func RunWorker(ctx context.Context, opts WorkerOptions) error {
+	if opts.Slots < 1 {
+		return fmt.Errorf("--slots %d: want at least 1", opts.Slots)
+	}
 	return serve(ctx, opts.RoleOptions, "worker", func(ctx context.Context, g *group) (string, error) {
 		redis, err := findQueue(g, opts.Redis)
 		if err != nil {
@@ -180,13 +186,9 @@ func Deploy(ctx context.Context, opts DeployOptions) (d Deployed, err error) {
 		if there && !opts.Local || err != nil && !errors.Is(err, ErrNoDeployment) {
 			return err
 		}
-		info, err := LoadInfo(g.opts.Dir)
-		if err != nil && !errors.Is(err, ErrNotRunning) {
+		url, err := awaitChain(ctx, g)
+		if err != nil {
 			return err
-		}
-		url := firstOf(g.opts.Endpoints.RPC, info.RPC)
-		if url == "" {
-			return fmt.Errorf("no chain: give --rpc; %w", err)
 		}
 		client, err := dialChain(ctx, g, url)
 		if err != nil {

@@ -75,16 +75,12 @@ func Connect(ctx context.Context, opts RoleOptions) (*Session, error) {
 	s := &Session{opts: opts, ring: NewKeyring(opts.Dir, opts.Password)}
 	s.devices = NewDeviceStore(opts.Dir, s.ring)
 	var err error
-	if s.info, err = LoadInfo(opts.Dir); err != nil && !errors.Is(err, ErrNotRunning) {
+	var rpc string
+	if rpc, s.info, err = findChain(opts.Dir, opts.Endpoints.RPC); err != nil {
 		return nil, err
 	}
-	notRunning := err
 	if s.local, err = loadLocal(opts.Dir); err != nil {
 		return nil, err
-	}
-	rpc := firstOf(opts.Endpoints.RPC, s.info.RPC)
-	if rpc == "" {
-		return nil, fmt.Errorf("no chain: give --rpc; %w", notRunning)
 	}
 	registry, err := findRegistry(opts.Dir, opts.Endpoints.Registry)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // chainFlags are the flags of every command that talks to the chain.
 func chainFlags(flags *pflag.FlagSet, e *node.Endpoints) {
-	flags.StringVar(&e.RPC, "rpc", "", "JSON-RPC endpoint of the chain (default: the node running on the data directory)")
+	flags.StringVar(&e.RPC, "rpc", "", "JSON-RPC endpoint of the chain (default: the node or devnet running on the data directory)")
 	flags.StringVar(&e.Registry, "registry", "", "address of the deployment's Registry contract (default: the data directory's)")
 }
 
@@ -191,7 +191,7 @@ func (a *app) minerCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.Sequencer, "sequencer", "http://127.0.0.1:7420", "the sequencer's mining address")
+	flags.StringVar(&opts.Sequencer, "sequencer", "", "URL of the sequencer's mining address (default: that of the sequencer running on the data directory, else http://"+node.DefaultMining+")")
 	flags.IntVar(&opts.Threads, "threads", 0, "searching threads (0: one per core)")
 	return cmd
 }
