@@ -48,6 +48,16 @@ func (m Mining) params(treasury common.Address) (chain.DeployParams, error) {
 			return p, fmt.Errorf("--genesis-bits %q: want eight hexadecimal digits like 1e7fffff", m.Bits)
 		}
 		p.GenesisBits = uint32(bits)
+		target, err := wire.CompactToTarget(p.GenesisBits)
+		limit, _ := wire.CompactToTarget(p.PowLimit)
+		switch {
+		case err != nil:
+			return p, fmt.Errorf("--genesis-bits %s: %w", m.Bits, err)
+		case wire.TargetToCompact(target) != p.GenesisBits:
+			return p, fmt.Errorf("--genesis-bits %s: the usual form of this difficulty is %08x", m.Bits, wire.TargetToCompact(target))
+		case target.Cmp(limit) > 0:
+			return p, fmt.Errorf("--genesis-bits %s is easier than %08x, the least there is", m.Bits, p.PowLimit)
+		}
 	}
 	if m.BlockTime != 0 {
 		if m.BlockTime < time.Second {

@@ -36,7 +36,7 @@ func LoadDeployment(dir DataDir) (Deployment, error) {
 // roles/ROLE.json, each what it knows.
 type Info struct {
 	PID       int            `json:"pid"`
-	Started   time.Time      `json:"started"`
+	Started   time.Time      `json:"started,omitzero"`
 	ChainID   uint64         `json:"chain_id,omitempty"`
 	Registry  common.Address `json:"registry,omitzero"`
 	RPC       string         `json:"rpc,omitempty"`
@@ -131,6 +131,7 @@ func loadRole(dir DataDir, role string) (Info, error) {
 // lock must be held.
 func (g *group) record(role string, info Info) error {
 	info.PID, info.Started = os.Getpid(), time.Now().UTC()
+	g.info = info
 	g.onClose(func() error { return removeInfo(g.opts.Dir, role) })
 	return writeJSON(infoPath(g.opts.Dir, role), info)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -41,6 +42,7 @@ type group struct {
 	service.Group
 	opts   RoleOptions
 	closes []func() error
+	info   Info // what was recorded
 }
 
 func (g *group) onClose(fn func() error) { g.closes = append(g.closes, fn) }
@@ -82,7 +84,13 @@ func serve(ctx context.Context, opts RoleOptions, role string, setUp func(contex
 	g := &group{opts: opts}
 	running, err := setUp(ctx, g)
 	if err == nil {
-		fmt.Fprintln(opts.Out, running)
+		if opts.Ready != nil {
+			g.info.PID = os.Getpid()
+			g.info.Redis = "" // may hold a password
+			opts.Ready(g.info)
+		} else {
+			fmt.Fprintln(opts.Out, running)
+		}
 		err = g.Wait(ctx)
 	} else if ctx.Err() != nil {
 		err = nil // stopped by the user while it started: nothing is wrong

@@ -37,6 +37,9 @@ type RoleOptions struct {
 	Password  Password
 	Logger    *slog.Logger // nil: slog.Default()
 	Out       io.Writer    // where a person reads what happens; nil: nowhere
+	// Ready is told once where a role listens, instead of a line on Out. Nil: a
+	// person reads.
+	Ready func(Info)
 	// Confirmations is how many EVM blocks must follow one before a role
 	// believes its events and takes its own transactions for done; 0 believes
 	// the head and undoes what a reorganisation takes back. Commands that only
@@ -186,6 +189,15 @@ func (s *Session) DeviceID(nameOrID string) (wire.Hash, error) {
 
 // Token is the reward token of the local deployment; zero when there is none.
 func (s *Session) Token() common.Address { return s.local.Token }
+
+// TokenAmount reads an amount of a token, with as many decimals as it has.
+func (s *Session) TokenAmount(ctx context.Context, token common.Address, text string) (*big.Int, error) {
+	n, err := tokenDecimals(ctx, s.client, token)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnits(text, n)
+}
 
 // SequencerURL is where messages are sent to; empty when unknown.
 func (s *Session) SequencerURL() string {

@@ -27,14 +27,18 @@ type TaskView struct {
 	DataCommitment  wire.Hash    `json:"data_commitment"`
 	Height          uint64       `json:"height"`
 	MinedTx         wire.Hash    `json:"mined_tx"`
-	Prover          wire.Address `json:"prover"`
+	Prover          wire.Address `json:"prover,omitzero"`
 	Deadline        uint64       `json:"deadline,omitempty"`
-	SettledTx       wire.Hash    `json:"settled_tx"`
-	Proof           wire.Proof   `json:"proof"`
-	Outputs         []wire.Hash  `json:"outputs"`
-	ProverAmount    *Wei         `json:"prover_amount"`
-	SequencerAmount *Wei         `json:"sequencer_amount"`
-	ProtocolAmount  *Wei         `json:"protocol_amount"`
+	SettledTx       wire.Hash    `json:"settled_tx,omitzero"`
+	Proof           wire.Proof   `json:"proof,omitzero"`
+	Outputs         []wire.Hash  `json:"outputs,omitempty"`
+	ProverAmount    *Wei         `json:"prover_amount,omitempty"`
+	SequencerAmount *Wei         `json:"sequencer_amount,omitempty"`
+	ProtocolAmount  *Wei         `json:"protocol_amount,omitempty"`
+	// Decimals are the reward token's, once the task is settled; Word is what
+	// the prover says, when it can be asked. Lists have neither.
+	Decimals uint8       `json:"token_decimals,omitempty"`
+	Word     *ProverWord `json:"prover_says,omitempty"`
 }
 
 // OutputTexts are the proof's outputs as decimal numbers.
@@ -57,6 +61,26 @@ func (s *Session) Tasks(ctx context.Context, limit int) ([]TaskView, error) {
 		tasks = tasks[:limit]
 	}
 	return tasks, nil
+}
+
+// TaskDetail is Task and what only a look at one task is worth the asking for.
+func (s *Session) TaskDetail(ctx context.Context, idOrPrefix string) (TaskView, error) {
+	t, err := s.Task(ctx, idOrPrefix)
+	if err != nil {
+		return t, err
+	}
+	if word, ok := proverWord(ctx, s.SchedulerURL(), t.ID); ok {
+		t.Word = &word
+	}
+	if t.ProverAmount == nil {
+		return t, nil
+	}
+	version, err := s.deployment.Version(ctx, t.Project, t.Version)
+	if err != nil {
+		return t, err
+	}
+	t.Decimals, err = tokenDecimals(ctx, s.client, version.RewardToken)
+	return t, err
 }
 
 // Task finds a task by its id, or by the first digits of it.

@@ -176,6 +176,9 @@ func TestClearErrors(t *testing.T) {
 		{"required flag", []string{"proof", "export", "0x00"}},
 		{"nothing to build", []string{"plugin", "build"}},
 		{"no queue", []string{"worker"}},
+		{"--slots 0", []string{"worker", "--slots", "0"}},
+		{"easier than 1e7fffff", []string{"demo", "--genesis-bits", "1f00ffff"}},
+		{"unknown flag: --registry", []string{"deploy", "--registry", "0x0000000000000000000000000000000000000001"}},
 		{"scheme", []string{"device", "new", "x", "--scheme", "rsa"}},
 	} {
 		_, err := run(t, "", append(c.args, "--data-dir", dir)...)
@@ -189,6 +192,7 @@ func TestErrorsAreForPeople(t *testing.T) {
 		`command/prover join/0123456789abcdef01234567: txmgr: "command/prover join/0123456789abcdef01234567": the prover joined already`: "prover join: the prover joined already",
 		`command/project create/0123456789abcdef01234567/version: txmgr: no`:                                                             "project create: txmgr: no",
 		"worker: worker: worker: the queue does not answer":                                                                              "worker: the queue does not answer",
+		`invalid argument "x" for "--slots" flag: strconv.ParseInt: parsing "x": invalid syntax`:                                         `invalid argument "x" for "--slots" flag: "x" is no number of that kind`,
 		"audit: header of block 2: bits":                                                                                                 "audit: header of block 2: bits",
 	} {
 		require.Equal(t, want, plain(errors.New(have)))

@@ -13,8 +13,17 @@ import (
 
 // chainFlags are the flags of every command that talks to the chain.
 func chainFlags(flags *pflag.FlagSet, e *node.Endpoints) {
-	flags.StringVar(&e.RPC, "rpc", "", "JSON-RPC endpoint of the chain (default: the node or devnet running on the data directory)")
+	rpcFlag(flags, e)
 	flags.StringVar(&e.Registry, "registry", "", "address of the deployment's Registry contract (default: the data directory's)")
+}
+
+func rpcFlag(flags *pflag.FlagSet, e *node.Endpoints) {
+	flags.StringVar(&e.RPC, "rpc", "", "JSON-RPC endpoint of the chain (default: the node or devnet running on the data directory)")
+}
+
+// schedulerFlag is for commands that ask a prover what it knows.
+func schedulerFlag(flags *pflag.FlagSet, e *node.Endpoints) {
+	flags.StringVar(&e.Scheduler, "scheduler", "", "URL of a prover's scheduler to ask (default: the one running on the data directory)")
 }
 
 // redisHelp says what --redis takes.
@@ -59,7 +68,11 @@ func (a *app) roleOptions(e node.Endpoints) (node.RoleOptions, error) {
 	if err != nil {
 		return node.RoleOptions{}, err
 	}
-	return node.RoleOptions{Dir: dir, Endpoints: e, Password: a.password(), Logger: a.log, Out: a.stderr}, nil
+	opts := node.RoleOptions{Dir: dir, Endpoints: e, Password: a.password(), Logger: a.log, Out: a.stderr}
+	if a.json {
+		opts.Ready = func(info node.Info) { _ = printJSON(a.stdout, info) }
+	}
+	return opts, nil
 }
 
 func (a *app) devnetCommand() *cobra.Command {
@@ -85,7 +98,7 @@ and prover are made on the first start and have money from genesis.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:8545", "loopback address of the JSON-RPC endpoint")
-	flags.Uint64Var(&opts.ChainID, "chain-id", 31337, "chain id of a new chain")
+	flags.Uint64Var(&opts.ChainID, "chain-id", 31337, "chain id of a new chain (first start only)")
 	flags.StringSliceVar(&opts.Fund, "fund", nil, "more addresses that have money from genesis (first start only)")
 	return cmd
 }
@@ -112,30 +125,43 @@ rewards come from.`,
 			}
 			opts.RoleOptions = role
 			opts.MaxFeePerGas = fee.wei
+			stop := a.patience("deploy")
 			deployment, err := node.Deploy(cmd.Context(), opts)
+			stop()
 			if err != nil {
 				return interrupted(cmd.Context(), err)
 			}
 			return a.showDeployment(deployment)
 		},
 	}
-	chainFlags(cmd.Flags(), &e)
 	flags := cmd.Flags()
+	rpcFlag(flags, &e)
 	flags.StringVar(&opts.Key, "key", "deployer", "key that deploys and pays")
 	flags.BoolVar(&opts.Local, "local", false, "also make a token and fill the reward pool")
 	flags.StringVar(&opts.Owner, "owner", "owner", "with --local, the key that gets the tokens")
 	flags.DurationVar(&opts.Windows.MinAccept, "min-accept-window", 0, "least time that projects must give provers to accept an offer (default 30s, with --local 1s)")
 	flags.DurationVar(&opts.Windows.MinProve, "min-prove-window", 0, "least time that projects must give provers to prove a task (default 1m, with --local 1s)")
 	maxFeeFlag(flags, &fee)
-	difficultyFlags(flags, &opts.Mining)
+	difficultyFlags(flags, &opts.Mining, "")
 	return cmd
 }
 
-func difficultyFlags(flags *pflag.FlagSet, m *node.Mining) {
-	flags.StringVar(&m.Bits, "genesis-bits", m.Bits, "difficulty of the first block as compact bits (default 1e7fffff, 2^17 hashes, the least there is)")
-	flags.DurationVar(&m.BlockTime, "block-time", m.BlockTime, "time between blocks that the difficulty aims at (default 10s)")
-	flags.DurationVar(&m.HalfLife, "half-life", m.HalfLife, "how slowly the difficulty follows (default 10 times the block time)")
+// difficultyFlags are how hard blocks are; when says when they count. A default
+// that is the command's own is shown by the flag itself.
+func difficultyFlags(flags *pflag.FlagSet, m *node.Mining, when string) {
+	usual := func(set bool, text string) string {
+		if set {
+			return when
+		}
+		return " (default " + text + ")" + when
+	}
+	flags.StringVar(&m.Bits, "genesis-bits", m.Bits, "difficulty of the first block as compact bits, not easier than 1e7fffff, 2^17 hashes"+usual(m.Bits != "", "that"))
+	flags.DurationVar(&m.BlockTime, "block-time", m.BlockTime, "time between blocks that the difficulty aims at"+usual(m.BlockTime != 0, "10s"))
+	flags.DurationVar(&m.HalfLife, "half-life", m.HalfLife, "how slowly the difficulty follows"+usual(m.HalfLife != 0, "10 times the block time"))
 }
+
+// firstStart marks flags that only shape what the first start makes.
+const firstStart = " (first start only)"
 
 func (a *app) sequencerCommand() *cobra.Command {
 	var e node.Endpoints
