@@ -43,6 +43,10 @@ func (s *Scheduler) serve(listener net.Listener) service.RunFunc {
 	}
 }
 
+// codeDamaged is the code of the answer when our own record cannot be read any
+// more; the status is 500.
+const codeDamaged wire.RejectCode = "damaged"
+
 // Handler serves GET /v1/data/{hash}, /v1/tasks, /v1/tasks/{id},
 // /v1/proofs/{task} and /healthz.
 func (s *Scheduler) Handler() http.Handler {
@@ -65,6 +69,9 @@ func (s *Scheduler) handle(fn func(http.ResponseWriter, *http.Request) error) ht
 		status, code, detail := http.StatusInternalServerError, wire.RejectUnavailable, "the store could not be read"
 		var reject *wire.Reject
 		switch {
+		case errors.Is(err, errDamaged): // before what is wrong with its bytes: the request was good
+			code, detail = codeDamaged, err.Error()
+			s.logger.ErrorContext(r.Context(), "a record in the store is damaged", "path", r.URL.Path, "error", err)
 		case errors.As(err, &reject):
 			status, code, detail = http.StatusBadRequest, reject.Code, reject.Error()
 		case isNotFound(err):

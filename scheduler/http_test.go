@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -64,6 +65,36 @@ func TestHTTPServesDataTasksAndProofs(t *testing.T) {
 
 	status, body, _ = get(t, s.URL()+"/healthz")
 	require.Equal(t, http.StatusOK, status, string(body))
+}
+
+// TestHTTPTellsADamagedProof damages a byte of the stored proof at a time: also
+// those of attempt, engine and timings, which nothing else would show.
+func TestHTTPTellsADamagedProof(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, _ := e.start(t)
+	e.workers(t)
+	id := e.mine(t, me)
+	await(t, s, id, scheduler.Settled)
+	exec := func(text string) { require.NoError(t, s.Store().Exec(t.Context(), text)) }
+	exec(`CREATE TABLE kept AS SELECT id, envelope FROM tasks`)
+	for at := 1; at < 400; at += 13 {
+		damaged := 0
+		for _, value := range []string{"00", "ff"} { // one of them is not what stands there
+			exec(fmt.Sprintf(`UPDATE tasks SET envelope = substr(envelope, 1, %d) || x'%s' || substr(envelope, %d)`, at-1, value, at+1))
+			status, body, _ := get(t, s.URL()+"/v1/proofs/"+id.String())
+			if status == http.StatusInternalServerError {
+				require.Contains(t, string(body), `"code":"damaged"`)
+				damaged++
+			} else {
+				require.Equal(t, http.StatusOK, status, string(body))
+			}
+			exec(`UPDATE tasks SET envelope = (SELECT kept.envelope FROM kept WHERE kept.id = tasks.id)`)
+		}
+		require.Positive(t, damaged, "byte %d", at)
+	}
+	status, _, _ := get(t, s.URL()+"/v1/proofs/"+id.String())
+	require.Equal(t, http.StatusOK, status)
 }
 
 func TestHTTPRefusals(t *testing.T) {

@@ -89,7 +89,8 @@ func (t *txn) proved(task *Task, r wire.Result) error {
 	if err := t.setAttempt(task.ID, r.Attempt, AttemptProved, r.Worker, ""); err != nil {
 		return err
 	}
-	task.envelope, task.Solves, task.failures, task.nextAt = envelope, true, 0, t.now
+	task.setProof(envelope)
+	task.Solves, task.failures, task.nextAt = true, 0, t.now
 	if task.State == Fetched || task.State.Working() {
 		return t.move(task, Proved, fmt.Sprintf("proof of attempt %d by worker %s verifies", r.Attempt, r.Worker))
 	}

@@ -114,8 +114,7 @@ func (s *Scheduler) provenEnvelope(ctx context.Context, t *Task) (*wire.ProofEnv
 		err = s.verify(ctx, t, e)
 	}
 	var bad *badProof
-	var reject *wire.Reject
-	if errors.As(err, &bad) || errors.As(err, &reject) {
+	if errors.As(err, &bad) || errors.Is(err, errDamaged) {
 		err = &rottenProof{err}
 	}
 	return e, err
@@ -142,7 +141,7 @@ func (s *Scheduler) dropProof(ctx context.Context, id wire.Hash, why *rottenProo
 		if err != nil || (t.State != Proved && t.State != Submitted) {
 			return err
 		}
-		t.envelope, t.nextAt = nil, tx.now
+		t.envelope, t.envelopeSum, t.nextAt = nil, nil, tx.now
 		return tx.move(t, Fetched, why.Error())
 	})
 	failpoint.Hit("scheduler.rotten.after")
