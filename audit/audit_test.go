@@ -142,26 +142,67 @@ func TestEveryFlippedByteOfAStoredProofIsFound(t *testing.T) {
 	t.Parallel()
 	w := whole(t)
 	_, settled := find[chain.TaskSettled](t, w)
-	good := wire.ProofEnvelope{TaskID: settled.TaskID, Prover: settled.Prover, Proof: settled.Proof, Outputs: settled.Outputs}
+	good := wire.ProofEnvelope{
+		TaskID: settled.TaskID, Prover: settled.Prover, Curve: wire.CurveBN254, Proof: settled.Proof, Outputs: settled.Outputs,
+		VKID: wire.Hash(w.version.VkId), BundleDigest: wire.Hash(w.version.BundleDigest),
+	}
 	w.stored = &good
-	_, err := w.audit()
+	report, err := w.audit()
 	require.NoError(t, err)
-	for word := range good.Proof {
-		flips(good.Proof[word][:], func(at int, flipped []byte) {
+	require.EqualValues(t, 1, report.Stored.Proofs)
+	damage := func(data []byte, put func(e *wire.ProofEnvelope, flipped []byte)) {
+		flips(data, func(at int, flipped []byte) {
 			damaged := good
-			damaged.Proof[word] = wire.Hash(flipped)
+			put(&damaged, flipped)
 			w.stored = &damaged
 			_, err := w.audit()
 			requireFinding(t, err, audit.StageProof)
 		})
 	}
-	flips(good.Outputs[0][:], func(at int, flipped []byte) {
-		damaged := good
-		damaged.Outputs = []wire.Hash{wire.Hash(flipped)}
-		w.stored = &damaged
-		_, err := w.audit()
-		requireFinding(t, err, audit.StageProof)
-	})
+	for word := range good.Proof {
+		damage(good.Proof[word][:], func(e *wire.ProofEnvelope, flipped []byte) { e.Proof[word] = wire.Hash(flipped) })
+	}
+	damage(good.Outputs[0][:], func(e *wire.ProofEnvelope, flipped []byte) { e.Outputs = []wire.Hash{wire.Hash(flipped)} })
+	damage(good.VKID[:], func(e *wire.ProofEnvelope, flipped []byte) { e.VKID = wire.Hash(flipped) })
+	damage(good.BundleDigest[:], func(e *wire.ProofEnvelope, flipped []byte) { e.BundleDigest = wire.Hash(flipped) })
+	damage([]byte(good.Curve), func(e *wire.ProofEnvelope, flipped []byte) { e.Curve = string(flipped) })
+	damage(good.TaskID[:], func(e *wire.ProofEnvelope, flipped []byte) { e.TaskID = wire.Hash(flipped) })
+	damage(good.Prover[:], func(e *wire.ProofEnvelope, flipped []byte) { e.Prover = wire.Address(flipped) })
+	w.damaged = true
+	_, err = w.audit()
+	requireFinding(t, err, audit.StageProof)
+}
+
+func TestEveryFlippedByteOfAStoredBlockIsFound(t *testing.T) {
+	t.Parallel()
+	w := whole(t)
+	_, mined := find[chain.BlockMined](t, w)
+	good := audit.StoredBlock{
+		Where: "a sequencer", Height: mined.Height, Hash: mined.Hash, Operator: mined.Operator, Beneficiary: mined.Beneficiary,
+		Tasks: mined.Tasks, Header: mined.Header, Coinbase: mined.Coinbase,
+	}
+	keep := func(b audit.StoredBlock) { w.blocks = map[uint64]audit.StoredBlock{mined.Height: b} }
+	keep(good)
+	report, err := w.audit()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, report.Stored.Blocks)
+	damage := func(data []byte, put func(b *audit.StoredBlock, flipped []byte)) {
+		flips(data, func(at int, flipped []byte) {
+			damaged := good
+			put(&damaged, flipped)
+			keep(damaged)
+			_, err := w.audit()
+			requireFinding(t, err, audit.StageHeader, audit.StageCoinbase)
+		})
+	}
+	damage(good.Header, func(b *audit.StoredBlock, flipped []byte) { b.Header = flipped })
+	damage(good.Coinbase, func(b *audit.StoredBlock, flipped []byte) { b.Coinbase = flipped })
+	damage(good.Hash[:], func(b *audit.StoredBlock, flipped []byte) { b.Hash = wire.Hash(flipped) })
+	damage(good.Operator[:], func(b *audit.StoredBlock, flipped []byte) { b.Operator = wire.Address(flipped) })
+	damage(good.Beneficiary[:], func(b *audit.StoredBlock, flipped []byte) { b.Beneficiary = wire.Address(flipped) })
+	keep(audit.StoredBlock{Where: "a sequencer", Missing: true})
+	_, err = w.audit()
+	requireFinding(t, err, audit.StageHeader)
 }
 
 // TestLiesAreFound changes one thing that nobody may change.
@@ -194,12 +235,20 @@ func TestLiesAreFound(t *testing.T) {
 		"prover paid more": {audit.StagePayment, func(t *testing.T, w *world) {
 			change(t, w, func(e *chain.TaskSettled) { e.ProverAmount = big.NewInt(881) })
 		}},
-		"escrow paid another":    {audit.StagePayment, func(t *testing.T, w *world) { change(t, w, func(e *chain.Paid) { e.Amount = big.NewInt(879) }) }},
-		"nothing withheld":       {audit.StagePayment, func(t *testing.T, w *world) { change(t, w, func(e *chain.Withheld) { e.Amount = big.NewInt(1) }) }},
-		"body withheld":          {audit.StageData, func(t *testing.T, w *world) { _, e := find[chain.TaskMined](t, w); delete(w.bodies, e.Task.DataHash) }},
-		"tip of another chain":   {audit.StageHeader, func(t *testing.T, w *world) { w.hash[0] ^= 1 }},
-		"difficulty not ASERT's": {audit.StageDifficulty, func(t *testing.T, w *world) { w.params.HalfLife = 50 }},
-		"too easy a start":       {audit.StageDifficulty, func(t *testing.T, w *world) { w.params.GenesisBits = 0x1e7fffff }},
+		"prover's part to another":   {audit.StagePayment, func(t *testing.T, w *world) { change(t, w, func(e *chain.Paid) { e.Account = other }) }},
+		"protocol's part to another": {audit.StagePayment, func(t *testing.T, w *world) { w.params.Treasury = other }},
+		"beneficiary changed":        {audit.StagePayment, func(t *testing.T, w *world) { change(t, w, func(e *chain.ProverJoined) { e.Beneficiary = other }) }},
+		"escrow has less free":       {audit.StagePayment, func(t *testing.T, w *world) { w.escrow = func(free, _ *big.Int) { free.Sub(free, big.NewInt(1)) } }},
+		"escrow withholds more": {audit.StagePayment, func(t *testing.T, w *world) {
+			w.escrow = func(_, withheld *big.Int) { withheld.Add(withheld, big.NewInt(1)) }
+		}},
+		"last block not in the record": {audit.StageHeader, func(t *testing.T, w *world) { w.height++ }},
+		"escrow paid another":          {audit.StagePayment, func(t *testing.T, w *world) { change(t, w, func(e *chain.Paid) { e.Amount = big.NewInt(879) }) }},
+		"nothing withheld":             {audit.StagePayment, func(t *testing.T, w *world) { change(t, w, func(e *chain.Withheld) { e.Amount = big.NewInt(1) }) }},
+		"body withheld":                {audit.StageData, func(t *testing.T, w *world) { _, e := find[chain.TaskMined](t, w); delete(w.bodies, e.Task.DataHash) }},
+		"tip of another chain":         {audit.StageHeader, func(t *testing.T, w *world) { w.hash[0] ^= 1 }},
+		"difficulty not ASERT's":       {audit.StageDifficulty, func(t *testing.T, w *world) { w.params.HalfLife = 50 }},
+		"too easy a start":             {audit.StageDifficulty, func(t *testing.T, w *world) { w.params.GenesisBits = 0x1e7fffff }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -79,6 +79,8 @@ type ledger struct {
 	ofData   map[dataKey]*task       // the newest task made of a body
 	messages map[wire.Hash]wire.Hash // settled message to its task
 	pots     map[potKey]*pot
+	// beneficiaries are the accounts that provers want to be paid on.
+	beneficiaries map[wire.Address]wire.Address
 }
 
 func newLedger() *ledger {
@@ -88,6 +90,8 @@ func newLedger() *ledger {
 		ofData:   map[dataKey]*task{},
 		messages: map[wire.Hash]wire.Hash{},
 		pots:     map[potKey]*pot{},
+
+		beneficiaries: map[wire.Address]wire.Address{},
 	}
 }
 

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/big"
@@ -43,7 +44,7 @@ func newAuditor(p Params, cfg Config) *auditor {
 // are only whole together.
 func (a *auditor) run(ctx context.Context) error {
 	var tx []chain.Event
-	err := a.source.Events(ctx, func(e chain.Event) error {
+	at, err := a.source.Events(ctx, func(e chain.Event) error {
 		if len(tx) > 0 && tx[0].At().Tx != e.At().Tx {
 			if err := a.transaction(ctx, tx); err != nil {
 				return err
@@ -59,18 +60,29 @@ func (a *auditor) run(ctx context.Context) error {
 	if err := a.transaction(ctx, tx); err != nil {
 		return err
 	}
-	return a.end(ctx)
+	return a.end(ctx, at)
 }
 
-// end compares where the events led with what the minter says.
-func (a *auditor) end(ctx context.Context) error {
-	hash, height, err := a.source.Tip(ctx)
+// end compares where the events led with what the contracts say at the block
+// that the events were read up to: a record that lacks events ends elsewhere.
+func (a *auditor) end(ctx context.Context, at End) error {
+	hash, height, err := a.source.Tip(ctx, at)
 	if err != nil {
 		return fmt.Errorf("audit: tip: %w", err)
 	}
-	if height < a.chain.height || (height == a.chain.height && hash != a.chain.hash) {
+	if height != a.chain.height || hash != a.chain.hash {
 		return &Finding{Stage: StageHeader, Height: a.chain.height, What: fmt.Sprintf(
-			"the minter's tip is %s at height %d, its blocks lead to %s", hash.BlockString(), height, a.chain.hash.BlockString())}
+			"the minter's tip is %s at height %d, its blocks lead to %s at height %d", hash.BlockString(), height, a.chain.hash.BlockString(), a.chain.height)}
+	}
+	for key, p := range a.ledger.pots {
+		free, withheld, err := a.source.Escrow(ctx, at, key.project, key.token)
+		if err != nil {
+			return fmt.Errorf("audit: escrow of project %d: %w", key.project, err)
+		}
+		if free.Cmp(p.free) != 0 || withheld.Cmp(p.withheld) != 0 {
+			return &Finding{Stage: StagePayment, What: fmt.Sprintf(
+				"the escrow of project %d has %s free and %s withheld of token %s, its events add up to %s and %s", key.project, free, withheld, key.token, p.free, p.withheld)}
+		}
 	}
 	return nil
 }
@@ -127,7 +139,38 @@ func (a *auditor) mined(ctx context.Context, events []chain.Event) (uint64, erro
 		return 0, err
 	}
 	a.report.Blocks++
+	if err := a.checkStoredBlocks(ctx, block); err != nil {
+		return 0, err
+	}
 	return evmTime, a.checkBlockReward(events, block)
+}
+
+// checkStoredBlocks compares the sequencers' own records of a block with the
+// chain's.
+func (a *auditor) checkStoredBlocks(ctx context.Context, b *header) error {
+	records, err := a.source.StoredBlocks(ctx, b.height)
+	if err != nil {
+		return fmt.Errorf("audit: a sequencer's record of block %d: %w", b.height, err)
+	}
+	for _, r := range records {
+		found := func(stage Stage, what string) error {
+			return &Finding{Stage: stage, Height: b.height, What: fmt.Sprintf("the record of %s %s", r.Where, what)}
+		}
+		switch {
+		case r.Missing:
+			return found(StageHeader, "lacks it, but has later ones")
+		case r.Height != b.height || r.Hash != b.hash:
+			return found(StageHeader, fmt.Sprintf("says block %s at height %d", r.Hash.BlockString(), r.Height))
+		case !bytes.Equal(r.Header, b.raw):
+			return found(StageHeader, "has another header than the chain")
+		case r.Coinbase != nil && !bytes.Equal(r.Coinbase, b.coinbase):
+			return found(StageCoinbase, "has another coinbase than the chain")
+		case r.Operator != b.operator || r.Beneficiary != b.benefits || r.Tasks != b.tasks:
+			return found(StageCoinbase, "has another operator, beneficiary or number of tasks than the chain")
+		}
+		a.report.Stored.Blocks++
+	}
+	return nil
 }
 
 // checkBlockReward compares what the minter announced with what the reward
@@ -175,6 +218,10 @@ func (a *auditor) apply(ctx context.Context, e chain.Event, parent wire.Hash, ev
 		a.ledger.project(e.Project).devices[e.Device] = e.Allowed
 	case chain.OpenSet:
 		a.ledger.project(e.Project).open = e.Open
+	case chain.ProverJoined:
+		a.ledger.beneficiaries[e.Operator] = e.Beneficiary
+	case chain.BeneficiarySet:
+		a.ledger.beneficiaries[e.Operator] = e.Beneficiary
 	case chain.Deposited, chain.Withdrawn, chain.Withheld, chain.Refunded:
 		return a.move(e)
 	default:
@@ -236,10 +283,7 @@ func (a *auditor) applyTask(ctx context.Context, e chain.Event) error {
 	case chain.TaskAccepted:
 		return a.accept(t, e.Prover)
 	case chain.Paid:
-		if t.paid[e.Account] == nil {
-			t.paid[e.Account] = new(big.Int)
-		}
-		t.paid[e.Account].Add(t.paid[e.Account], e.Amount)
+		credit(t.paid, e.Account, e.Amount)
 	case chain.TaskSettled:
 		return a.settle(ctx, t, settlement{
 			prover: e.Prover, proof: e.Proof, outputs: e.Outputs,

@@ -238,10 +238,12 @@ func (a *auditor) checkProof(ctx context.Context, t *task, s settlement) error {
 // checkStored compares the prover's own record of the proof with the chain's.
 func (a *auditor) checkStored(ctx context.Context, t *task, s settlement) error {
 	stored, err := a.source.StoredProof(ctx, t.id)
-	if errors.Is(err, ErrNoProof) {
+	switch {
+	case errors.Is(err, ErrNoProof):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, ErrDamaged):
+		return t.found(StageProof, "the prover's record: %v", err)
+	case err != nil:
 		return fmt.Errorf("audit: the prover's record of task %s: %w", t.id, err)
 	}
 	switch {
@@ -251,12 +253,20 @@ func (a *auditor) checkStored(ctx context.Context, t *task, s settlement) error 
 		return t.found(StageProof, "the prover's record has another proof than the chain")
 	case !slices.Equal(stored.Outputs, s.outputs):
 		return t.found(StageProof, "the prover's record has other outputs than the chain")
+	case stored.Curve != wire.CurveBN254:
+		return t.found(StageProof, "the prover's record is of curve %q, not %q", stored.Curve, wire.CurveBN254)
+	case stored.VKID != wire.Hash(t.version.VkId):
+		return t.found(StageProof, "the prover's record names verifying key %s, the version pins %s", stored.VKID, wire.Hash(t.version.VkId))
+	case stored.BundleDigest != wire.Hash(t.version.BundleDigest):
+		return t.found(StageProof, "the prover's record names bundle %s, the version pins %s", stored.BundleDigest, wire.Hash(t.version.BundleDigest))
 	}
+	a.report.Stored.Proofs++
 	return nil
 }
 
-// checkPayment compares what was announced with the version's price and with
-// what the escrow says it paid.
+// checkPayment compares what was announced with the version's price, and what
+// the escrow says it paid with whom which part is due: the prover's beneficiary,
+// the sequencer that authorised the task, and the protocol's treasury.
 func (a *auditor) checkPayment(t *task, s settlement) error {
 	reward := t.version.Reward
 	protocol := bps(reward, a.params.ProtocolShareBps)
@@ -270,15 +280,23 @@ func (a *auditor) checkPayment(t *task, s settlement) error {
 			return t.found(StagePayment, "the %s got %s, due is %s", part.name, part.got, part.want)
 		}
 	}
-	total := new(big.Int)
-	for _, amount := range t.paid {
-		total.Add(total, amount)
+	beneficiary, joined := a.ledger.beneficiaries[s.prover]
+	if !joined {
+		return t.found(StagePayment, "settled by %s, which never joined as a prover", s.prover)
 	}
-	if total.Cmp(reward) != 0 {
-		return t.found(StagePayment, "the escrow paid %s, the reward is %s", total, reward)
+	due := map[wire.Address]*big.Int{}
+	credit(due, beneficiary, prover)
+	credit(due, t.sequencer, sequencer)
+	credit(due, a.params.Treasury, protocol)
+	for account, amount := range due {
+		if got := t.paid[account]; got == nil || got.Cmp(amount) != 0 {
+			return t.found(StagePayment, "the escrow paid %s to %s, due is %s", orZero(got), account, amount)
+		}
 	}
-	if sequencer.Sign() > 0 && (t.paid[t.sequencer] == nil || t.paid[t.sequencer].Cmp(sequencer) < 0) {
-		return t.found(StagePayment, "the sequencer %s was not paid its %s", t.sequencer, sequencer)
+	for account, amount := range t.paid {
+		if due[account] == nil {
+			return t.found(StagePayment, "the escrow paid %s to %s, whom nothing is due", amount, account)
+		}
 	}
 	pot := a.ledger.pot(t.leaf.Project, token(t.version.RewardToken))
 	if pot.withheld.Sub(pot.withheld, reward).Sign() < 0 {
@@ -286,6 +304,24 @@ func (a *auditor) checkPayment(t *task, s settlement) error {
 	}
 	a.report.Payments++
 	return nil
+}
+
+// credit adds to an account; nothing is no entry.
+func credit(accounts map[wire.Address]*big.Int, to wire.Address, amount *big.Int) {
+	if amount.Sign() == 0 {
+		return
+	}
+	if accounts[to] == nil {
+		accounts[to] = new(big.Int)
+	}
+	accounts[to].Add(accounts[to], amount)
+}
+
+func orZero(v *big.Int) *big.Int {
+	if v == nil {
+		return new(big.Int)
+	}
+	return v
 }
 
 func bps(amount *big.Int, share uint16) *big.Int {

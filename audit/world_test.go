@@ -36,6 +36,9 @@ type world struct {
 	bits    uint32
 	tx      uint64
 	stored  *wire.ProofEnvelope // the prover's record of the one settled task
+	damaged bool                // it cannot be read any more
+	blocks  map[uint64]audit.StoredBlock
+	escrow  func(free, withheld *big.Int)
 	secret  [32]byte
 	device  wire.Signer
 	nonce   uint64
@@ -58,6 +61,7 @@ var (
 	payTo    = wire.Address{0xcc}
 	token    = common.Address{0xdd}
 	treasury = wire.Address{0xee}
+	payee    = wire.Address{0xbc} // of the prover
 )
 
 // square proves that its output is the square of the commitment's low part: a
@@ -103,7 +107,7 @@ func newWorld(t *testing.T) *world {
 		t: t, bodies: map[wire.Hash][]byte{}, hash: wire.GenesisHash(d), time: genesis, bits: easy, vk: circuit().vk,
 		params: audit.Params{
 			Deployment: d, Minter: wire.Address{2}, GenesisTime: genesis, GenesisBits: easy, TargetSeconds: 10, HalfLife: 100,
-			PowLimit: easy, MaxTasks: 8, ProtocolShareBps: 200,
+			PowLimit: easy, MaxTasks: 8, ProtocolShareBps: 200, Treasury: treasury,
 		},
 		secret: [32]byte{31: 9},
 		aserts: wire.ASERT{ParentTime: genesis - 10, Bits: easy, TargetSeconds: 10, HalfLife: 100, PowLimit: easy},
@@ -122,6 +126,7 @@ func newWorld(t *testing.T) *world {
 	w.inTx(func(at chain.Pos) {
 		w.add(chain.VersionAdded{Pos: at, Project: project, Version: 1, VKID: w.version.VkId})
 		w.add(chain.SequencerListed{Pos: at, Project: project, Key: signer, Allowed: true})
+		w.add(chain.ProverJoined{Pos: at, Operator: prover, Beneficiary: payee, Capacity: 4})
 		w.add(chain.DeviceSet{Pos: at, Project: project, Device: id, Allowed: true})
 		w.add(chain.Deposited{Pos: at, Project: project, Token: wire.Address(token), Amount: big.NewInt(100 * reward)})
 	})
@@ -236,7 +241,7 @@ func (w *world) settle(id wire.Hash, task wire.Task) {
 		for _, p := range []struct {
 			to     wire.Address
 			amount int64
-		}{{prover, 880}, {signer, 100}, {treasury, 20}} {
+		}{{payee, 880}, {signer, 100}, {treasury, 20}} {
 			w.add(chain.Paid{Pos: at, TaskID: id, Account: p.to, Token: wire.Address(token), Amount: big.NewInt(p.amount)})
 		}
 		w.add(chain.TaskSettled{Pos: at, TaskID: id, Project: project, Prover: prover, Proof: proof, Outputs: []wire.Hash{wire.ElementHash(out)},
@@ -270,13 +275,13 @@ func (w *world) audit() (audit.Report, error) {
 
 func (w *world) Params(context.Context) (audit.Params, error) { return w.params, nil }
 
-func (w *world) Events(_ context.Context, yield func(chain.Event) error) error {
+func (w *world) Events(_ context.Context, yield func(chain.Event) error) (audit.End, error) {
 	for _, e := range w.events {
 		if err := yield(e); err != nil {
-			return err
+			return audit.End{}, err
 		}
 	}
-	return nil
+	return audit.End{Number: w.tx}, nil
 }
 
 func (w *world) Version(context.Context, uint64, uint32) (chain.Version, error) {
@@ -294,16 +299,48 @@ func (w *world) Body(_ context.Context, hash wire.Hash) ([]byte, error) {
 }
 
 func (w *world) StoredProof(context.Context, wire.Hash) (*wire.ProofEnvelope, error) {
-	if w.stored == nil {
+	switch {
+	case w.damaged:
+		return nil, fmt.Errorf("its checksum is another: %w", audit.ErrDamaged)
+	case w.stored == nil:
 		return nil, audit.ErrNoProof
 	}
 	return w.stored, nil
+}
+
+func (w *world) StoredBlocks(_ context.Context, height uint64) ([]audit.StoredBlock, error) {
+	if b, is := w.blocks[height]; is {
+		return []audit.StoredBlock{b}, nil
+	}
+	return nil, nil
 }
 
 func (w *world) BlockTime(_ context.Context, number uint64) (uint64, error) {
 	return genesis + 10*number, nil
 }
 
-func (w *world) Tip(context.Context) (wire.Hash, uint64, error) { return w.hash, w.height, nil }
+func (w *world) Tip(context.Context, audit.End) (wire.Hash, uint64, error) {
+	return w.hash, w.height, nil
+}
+
+// Escrow adds up what the worlds of these tests move.
+func (w *world) Escrow(context.Context, audit.End, uint64, wire.Address) (free, withheld *big.Int, err error) {
+	free, withheld = new(big.Int), new(big.Int)
+	for _, e := range w.events {
+		switch e := e.(type) {
+		case chain.Deposited:
+			free.Add(free, e.Amount)
+		case chain.Withheld:
+			free.Sub(free, e.Amount)
+			withheld.Add(withheld, e.Amount)
+		case chain.TaskSettled:
+			withheld.Sub(withheld, big.NewInt(reward))
+		}
+	}
+	if w.escrow != nil {
+		w.escrow(free, withheld)
+	}
+	return free, withheld, nil
+}
 
 var _ audit.Source = (*world)(nil)

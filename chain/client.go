@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -94,6 +95,8 @@ type BlockRef struct {
 	Number       uint64
 	Hash, Parent common.Hash
 	Time         uint64 // unix seconds
+	// Bloom tells which contracts may have logs in the block.
+	Bloom types.Bloom
 }
 
 // BlockRef reads the block at a number, nil for the head. The hash is the one
@@ -109,6 +112,7 @@ func (c *Client) BlockRef(ctx context.Context, number *big.Int) (BlockRef, error
 		Hash       common.Hash    `json:"hash"`
 		ParentHash common.Hash    `json:"parentHash"`
 		Timestamp  hexutil.Uint64 `json:"timestamp"`
+		LogsBloom  types.Bloom    `json:"logsBloom"`
 	}
 	if err := c.Client.Client().CallContext(ctx, &b, "eth_getBlockByNumber", at, false); err != nil {
 		return BlockRef{}, fmt.Errorf("chain: block %s: %w", at, err)
@@ -116,5 +120,5 @@ func (c *Client) BlockRef(ctx context.Context, number *big.Int) (BlockRef, error
 	if b == nil {
 		return BlockRef{}, fmt.Errorf("chain: block %s: %w", at, ethereum.NotFound)
 	}
-	return BlockRef{Number: uint64(b.Number), Hash: b.Hash, Parent: b.ParentHash, Time: uint64(b.Timestamp)}, nil
+	return BlockRef{Number: uint64(b.Number), Hash: b.Hash, Parent: b.ParentHash, Time: uint64(b.Timestamp), Bloom: b.LogsBloom}, nil
 }

@@ -176,6 +176,9 @@ func (t *table) proverRegistry(at common.Address) {
 	on(t, "ProverJoined", b.UnpackProverJoinedEvent, func(at Pos, e *bindings.ProverRegistryProverJoined) Event {
 		return ProverJoined{at, wa(e.Operator), wa(e.Beneficiary), e.Capacity}
 	})
+	on(t, "BeneficiarySet", b.UnpackBeneficiarySetEvent, func(at Pos, e *bindings.ProverRegistryBeneficiarySet) Event {
+		return BeneficiarySet{at, wa(e.Operator), wa(e.Beneficiary)}
+	})
 	on(t, "Staked", b.UnpackStakedEvent, func(at Pos, e *bindings.ProverRegistryStaked) Event {
 		return Staked{at, wa(e.Operator), e.Amount, e.Stake}
 	})

@@ -33,6 +33,11 @@ type DeployParams struct {
 	// MinStake is what joining as a prover takes and BondPerTask what each
 	// task held locks, wei.
 	MinStake, BondPerTask *big.Int
+	// MinAcceptWindow and MinProveWindow are the least windows, in seconds, that
+	// a project may give its provers; 0 means 30 and 60. With shorter ones a
+	// project could leave provers idle, or take their bonds, at no risk. On a
+	// chain of one's own anything from 1 will do.
+	MinAcceptWindow, MinProveWindow uint32
 	// Treasury gets ProtocolShareBps 1/10000 of every reward; the zero address
 	// is allowed with a share of 0.
 	Treasury         common.Address
@@ -59,6 +64,13 @@ func (p DeployParams) validate() error {
 	return nil
 }
 
+// Least windows of a deployment that does not say, in seconds: an offer must
+// outlast a few blocks and the fetching of its data, a proof must be makeable.
+const (
+	defaultMinAcceptWindow = 30
+	defaultMinProveWindow  = 60
+)
+
 // HeaderTimer tells the time of the block a transaction landed in; *Client has
 // it.
 type HeaderTimer interface {
@@ -75,6 +87,12 @@ func Deploy(ctx context.Context, c HeaderTimer, from Sender, p DeployParams) (co
 	}
 	if p.PowLimit == 0 {
 		p.PowLimit = p.GenesisBits
+	}
+	if p.MinAcceptWindow == 0 {
+		p.MinAcceptWindow = defaultMinAcceptWindow
+	}
+	if p.MinProveWindow == 0 {
+		p.MinProveWindow = defaultMinProveWindow
 	}
 	run := &deploying{from: from, params: p}
 	if err := run.all(ctx, c); err != nil {
@@ -106,7 +124,8 @@ func (d *deploying) all(ctx context.Context, c HeaderTimer) error {
 	}
 	err = together(ctx,
 		d.part("verifier", &bindings.Groth16VerifierMetaData.Bin, &d.parts.Verifier, bindings.NewGroth16Verifier().PackConstructor(d.parts.Keys)),
-		d.part("projects", &bindings.ProjectRegistryMetaData.Bin, &d.parts.Projects, bindings.NewProjectRegistry().PackConstructor(d.parts.Keys)),
+		d.part("projects", &bindings.ProjectRegistryMetaData.Bin, &d.parts.Projects,
+			bindings.NewProjectRegistry().PackConstructor(d.parts.Keys, p.MinAcceptWindow, p.MinProveWindow)),
 		d.part("rewards", &bindings.RewardPoolMetaData.Bin, &d.parts.Rewards, bindings.NewRewardPool().PackConstructor(d.registry, p.BlockReward)))
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ type Deployment struct {
 	params   MinterParams
 	wire     wire.Deployment
 	decoders map[eventKey]decoder
+	began    began
 }
 
 // Open reads the parts of the deployment at registry. It checks that the

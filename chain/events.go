@@ -202,6 +202,11 @@ type (
 		Operator, Beneficiary wire.Address
 		Capacity              uint32
 	}
+	// BeneficiarySet is a prover's new beneficiary.
+	BeneficiarySet struct {
+		Pos
+		Operator, Beneficiary wire.Address
+	}
 	// Staked is stake added; Stake is the sum.
 	Staked struct {
 		Pos

@@ -212,6 +212,41 @@ func TestBatchThatFailsSaysSoForEachMessage(t *testing.T) {
 	}
 }
 
+// TestLargeBatchGoesInParts sends more bytes than one request may have.
+func TestLargeBatchGoesInParts(t *testing.T) {
+	t.Parallel()
+	signer, err := wire.NewSigner(wire.SchemeEd25519, bytes.Repeat([]byte{1}, wire.SecretLen))
+	require.NoError(t, err)
+	var msgs []*wire.Message
+	for nonce := range uint64(50) {
+		m := &wire.Message{Project: 1, Nonce: nonce + 1, Time: 1, Payload: make([]byte, wire.MaxPayload)}
+		require.NoError(t, signer.Sign(deployment, wire.MaxPayload, m))
+		msgs = append(msgs, m)
+	}
+	c, s := start(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var sent []wire.Message
+		assert.NoError(t, json.Unmarshal(body, &sent))
+		var results []map[string]any
+		for i := range sent {
+			id, _ := sent[i].ID()
+			results = append(results, map[string]any{"status": 202, "id": id, "state": "pending"})
+		}
+		answer(202, map[string]any{"results": results})(w, r)
+	})
+	got, err := c.SendBatch(t.Context(), msgs)
+	require.NoError(t, err)
+	for i := range got {
+		require.NoError(t, got[i].Err)
+		require.Equal(t, client.StatePending, got[i].State)
+	}
+	_, bodies := s.seen()
+	require.Greater(t, len(bodies), 1)
+	for _, b := range bodies {
+		require.LessOrEqual(t, len(b), 4<<20)
+	}
+}
+
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	id := wire.Hash{9}

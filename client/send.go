@@ -13,6 +13,11 @@ import (
 // MaxBatch is the most messages of one SendBatch; the sequencer takes no more.
 const MaxBatch = 256
 
+// maxBody is the most bytes of one request of SendBatch: below the 4 MiB that a
+// sequencer takes unless its operator says otherwise. Large messages go in
+// several requests.
+const maxBody = 3 << 20
+
 // Receipt says that a message is durable at the sequencer.
 type Receipt struct {
 	ID    wire.Hash `json:"id"`
@@ -89,36 +94,64 @@ func (c *Client) SendBatch(ctx context.Context, msgs []*wire.Message) ([]SendRes
 	}
 }
 
-// sendOpen sends the open messages once, stores their outcomes and returns
-// those that are worth another try.
-func (c *Client) sendOpen(ctx context.Context, msgs []*wire.Message, results []SendResult, open []int) ([]int, error) {
-	batch := make([]*wire.Message, len(open))
-	for at, i := range open {
-		batch[at] = msgs[i]
+// sendOpen sends the open messages once, in order and in as many requests as
+// their bytes take, stores their outcomes and returns those that are worth
+// another try.
+func (c *Client) sendOpen(ctx context.Context, msgs []*wire.Message, results []SendResult, open []int) (again []int, err error) {
+	for len(open) > 0 {
+		body, n, err := packBatch(msgs, open)
+		if err == nil {
+			err = c.sendPart(ctx, body, results, open[:n])
+		}
+		if err != nil {
+			for _, i := range open {
+				results[i].Err = err
+			}
+			return append(again, open...), err
+		}
+		for _, i := range open[:n] {
+			if mayHelpAlone(results[i].Err) {
+				again = append(again, i)
+			}
+		}
+		open = open[n:]
 	}
-	body, err := json.Marshal(batch)
-	if err != nil {
-		return open, fmt.Errorf("client: encode messages: %w", err)
+	return again, nil
+}
+
+// packBatch is the JSON array of the first n open messages, as many as fit.
+func packBatch(msgs []*wire.Message, open []int) (body []byte, n int, err error) {
+	body = []byte{'['}
+	for _, i := range open {
+		one, err := json.Marshal(msgs[i])
+		if err != nil {
+			return nil, 0, fmt.Errorf("client: encode message: %w", err)
+		}
+		if n > 0 && len(body)+len(one)+2 > maxBody {
+			break
+		}
+		if n > 0 {
+			body = append(body, ',')
+		}
+		body, n = append(body, one...), n+1
 	}
+	return append(body, ']'), n, nil
+}
+
+func (c *Client) sendPart(ctx context.Context, body []byte, results []SendResult, part []int) error {
 	var answer struct {
 		Results []batchEntry `json:"results"`
 	}
 	if err := c.request(ctx, http.MethodPost, "/v1/messages", nil, body, &answer); err != nil {
-		for _, i := range open {
-			results[i].Err = err
-		}
-		return open, err
+		return err
 	}
-	if len(answer.Results) != len(open) {
-		return open, fmt.Errorf("client: %d answers to %d messages: %w", len(answer.Results), len(open), ErrWrongAnswer)
+	if len(answer.Results) != len(part) {
+		return fmt.Errorf("client: %d answers to %d messages: %w", len(answer.Results), len(part), ErrWrongAnswer)
 	}
-	var again []int
-	for at, i := range open {
-		if results[i].take(answer.Results[at]); mayHelpAlone(results[i].Err) {
-			again = append(again, i)
-		}
+	for at, i := range part {
+		results[i].take(answer.Results[at])
 	}
-	return again, nil
+	return nil
 }
 
 func (r *SendResult) take(e batchEntry) {

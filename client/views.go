@@ -14,7 +14,10 @@ import (
 type State string
 
 // States of messages. Pending to mined may go back after a reorg, a skipped or
-// a dead task; settled and refused are final.
+// a dead task. Settled and refused end a message, but the chain has the last
+// word: a reorganisation that takes the settlement back, or the last of the
+// failures, makes it mined or batched again. Where that matters, look again
+// once the settlement is as deep as the chain's reorganisations go.
 const (
 	StatePending State = "pending"
 	StateBatched State = "batched"
@@ -23,7 +26,7 @@ const (
 	StateRefused State = "refused"
 )
 
-// Final states of tasks besides StateSettled.
+// Ends of tasks besides StateSettled. A reorganisation may take any of them back.
 const (
 	StateSkipped  State = "skipped"
 	StateDead     State = "dead"
@@ -62,7 +65,8 @@ type Message struct {
 	TaskID   *wire.Hash `json:"task_id"`
 }
 
-// Final says whether the message's state will not change any more.
+// Final says whether the message has come to an end. Only a reorganisation of
+// the chain changes it from there.
 func (m Message) Final() bool { return m.State == StateSettled || m.State == StateRefused }
 
 // Task is where a task is.
@@ -83,7 +87,8 @@ type Task struct {
 	Messages []wire.Hash `json:"messages"`
 }
 
-// Final says whether the task has come to an end, good or bad.
+// Final says whether the task has come to an end, good or bad. Only a
+// reorganisation of the chain changes it from there.
 func (t Task) Final() bool {
 	switch t.State {
 	case StateSettled, StateSkipped, StateDead, StateRecalled:

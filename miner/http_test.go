@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gristmill-zk/gristmill/wire"
@@ -40,10 +42,10 @@ func headerHex(h wire.Header) string {
 func TestHTTPWork(t *testing.T) {
 	t.Parallel()
 	h := wire.Header{Version: 0x20000000, Bits: 0x1e7fffff, Time: 7}
-	calls := 0
+	var calls atomic.Int32
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		require.Equal(t, "old", r.URL.Query().Get("have"))
-		if calls++; calls == 1 {
+		assert.Equal(t, "old", r.URL.Query().Get("have")) // require may not end this goroutine
+		if calls.Add(1) == 1 {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
@@ -54,7 +56,7 @@ func TestHTTPWork(t *testing.T) {
 	require.Equal(t, "j1", job.ID)
 	require.Equal(t, h, job.Header)
 	require.Positive(t, job.Target.Sign())
-	require.Equal(t, 2, calls)
+	require.EqualValues(t, 2, calls.Load())
 }
 
 func TestHTTPWorkIdle(t *testing.T) {

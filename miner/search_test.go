@@ -141,24 +141,40 @@ func TestSearchRefusesNonsense(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestSearchStopsWithin50ms cancels searches that never find anything.
-func TestSearchStopsWithin50ms(t *testing.T) {
-	best := time.Hour
-	for range 5 { // the machine may be busy: one quick stop proves the bound
+// TestSearchStopsSoon: once its context has ended, each worker tries at most the
+// rest of the chunk that it is at. The time that takes is TestChunkIsShort's.
+func TestSearchStopsSoon(t *testing.T) {
+	t.Parallel()
+	const workers = 3
+	for range 5 {
 		ctx, cancel := context.WithCancel(t.Context())
 		var hashes atomic.Uint64
 		ended := make(chan error, 1)
 		go func() {
-			_, _, err := Search(ctx, Job{Target: big.NewInt(1)}, 2, &hashes)
+			_, _, err := Search(ctx, Job{Target: big.NewInt(1)}, workers, &hashes)
 			ended <- err
 		}()
 		require.Eventually(t, func() bool { return hashes.Load() > 0 }, 10*time.Second, time.Millisecond)
-		at := time.Now()
 		cancel()
+		tried := hashes.Load()
 		require.ErrorIs(t, <-ended, context.Canceled)
-		best = min(best, time.Since(at))
+		require.LessOrEqual(t, hashes.Load()-tried, uint64(workers*chunk))
 	}
-	require.Less(t, best, 50*time.Millisecond)
+}
+
+// TestChunkIsShort: a search must end within 50 ms, so a chunk may take half of
+// that. The shortest of several is what the code takes; the others are what
+// else the machine had to do.
+func TestChunkIsShort(t *testing.T) {
+	for _, k := range kernels() {
+		s, least := k.make(wire.Header{Version: 0x20000000}), time.Hour
+		for range 20 {
+			at := time.Now()
+			s.scan(0, chunk, 0)
+			least = min(least, time.Since(at))
+		}
+		require.Less(t, least, 25*time.Millisecond, k.name)
+	}
 }
 
 func BenchmarkScan(b *testing.B) {

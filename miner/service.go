@@ -14,7 +14,8 @@ import (
 type Config struct {
 	// Source gives the work. Required.
 	Source Source
-	// Workers is how many goroutines search; 0 means one per core.
+	// Workers is how many goroutines search; 0 means one per core that the
+	// process may use (GOMAXPROCS).
 	Workers int
 	// ReportEvery is the pause between two reports of the hash rate; 0 means 10 s.
 	ReportEvery time.Duration
@@ -35,7 +36,7 @@ func (c *Config) validate() error {
 		return fmt.Errorf("miner: config: ReportEvery %s is negative", c.ReportEvery)
 	}
 	if c.Workers == 0 {
-		c.Workers = runtime.NumCPU()
+		c.Workers = runtime.GOMAXPROCS(0)
 	}
 	if c.ReportEvery == 0 {
 		c.ReportEvery = 10 * time.Second

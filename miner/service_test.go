@@ -98,22 +98,19 @@ func TestServiceSolvesJobAfterJob(t *testing.T) {
 	}
 }
 
-// TestServiceSwitchesWithin50ms puts a job that is solved at once in place of
-// one that never is.
-func TestServiceSwitchesWithin50ms(t *testing.T) {
+// TestServiceSwitches puts a job that is solved at once in place of one that
+// never is; how soon the old search ends is TestSearchStopsSoon's.
+func TestServiceSwitches(t *testing.T) {
+	t.Parallel()
 	b := newBoard()
 	s := start(t, Config{Source: b, Workers: 2})
-	best := time.Hour
 	for range 5 {
 		b.set(job("never", big.NewInt(1)))
 		before := s.Hashes()
 		require.Eventually(t, func() bool { return s.Hashes() > before }, 10*time.Second, time.Millisecond)
-		at := time.Now()
 		b.set(job("now", easy(1)))
 		require.Equal(t, "now", (<-b.got).JobID)
-		best = min(best, time.Since(at))
 	}
-	require.Less(t, best, 50*time.Millisecond)
 }
 
 func TestServiceStopsWhenThereIsNothingToMine(t *testing.T) {

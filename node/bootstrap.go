@@ -48,6 +48,16 @@ func (m Mining) params(treasury common.Address) (chain.DeployParams, error) {
 			return p, fmt.Errorf("--genesis-bits %q: want eight hexadecimal digits like 1e7fffff", m.Bits)
 		}
 		p.GenesisBits = uint32(bits)
+		target, err := wire.CompactToTarget(p.GenesisBits)
+		limit, _ := wire.CompactToTarget(p.PowLimit)
+		switch {
+		case err != nil:
+			return p, fmt.Errorf("--genesis-bits %s: %w", m.Bits, err)
+		case wire.TargetToCompact(target) != p.GenesisBits:
+			return p, fmt.Errorf("--genesis-bits %s: the usual form of this difficulty is %08x", m.Bits, wire.TargetToCompact(target))
+		case target.Cmp(limit) > 0:
+			return p, fmt.Errorf("--genesis-bits %s is easier than %08x, the least there is", m.Bits, p.PowLimit)
+		}
 	}
 	if m.BlockTime != 0 {
 		if m.BlockTime < time.Second {
@@ -63,6 +73,26 @@ func (m Mining) params(treasury common.Address) (chain.DeployParams, error) {
 		p.HalfLife = seconds(m.HalfLife)
 	}
 	return p, nil
+}
+
+// Windows are the least that projects of a new deployment may give provers to
+// answer and to prove; zero values mean the contracts' deployer's defaults, 30
+// seconds and one minute.
+type Windows struct {
+	MinAccept, MinProve time.Duration
+}
+
+// localWindows suit a chain of one's own, where project and prover are one.
+var localWindows = Windows{MinAccept: time.Second, MinProve: time.Second}
+
+func (w Windows) set(p *chain.DeployParams) error {
+	for flag, d := range map[string]time.Duration{"min-accept-window": w.MinAccept, "min-prove-window": w.MinProve} {
+		if d != 0 && d < time.Second {
+			return fmt.Errorf("--%s %s is below one second", flag, d)
+		}
+	}
+	p.MinAcceptWindow, p.MinProveWindow = seconds(w.MinAccept), seconds(w.MinProve)
+	return nil
 }
 
 // Terms are what the local meter project is created with.
@@ -161,7 +191,7 @@ func (b *bootstrap) deploy(ctx context.Context) error {
 	d, err := LoadDeployment(b.g.opts.Dir)
 	if errors.Is(err, ErrNoDeployment) {
 		b.g.say("contracts: deploying")
-		d, err = deploy(ctx, b.g.opts.Dir, b.client, b.from[keyDeployer], b.mining)
+		d, err = deploy(ctx, b.g.opts.Dir, b.client, b.from[keyDeployer], b.mining, localWindows)
 	}
 	if err != nil {
 		return err
@@ -173,9 +203,12 @@ func (b *bootstrap) deploy(ctx context.Context) error {
 	return err
 }
 
-func deploy(ctx context.Context, dir DataDir, client *chain.Client, from chain.Sender, mining Mining) (Deployment, error) {
+func deploy(ctx context.Context, dir DataDir, client *chain.Client, from chain.Sender, mining Mining, windows Windows) (Deployment, error) {
 	params, err := mining.params(from.Address())
 	if err != nil {
+		return Deployment{}, err
+	}
+	if err := windows.set(&params); err != nil {
 		return Deployment{}, err
 	}
 	registry, err := chain.Deploy(ctx, client, from, params)

@@ -20,6 +20,7 @@ type BuildOptions struct {
 	Binary    string // or a plugin binary built before
 	Out       string // parent of the bundle's folder
 	BatchSize int    // 0: the circuit's default
+	Fresh     bool   // make keys anew, also when Out has some of the same circuit
 	Logger    *slog.Logger
 	Progress  func(line string)
 }
@@ -38,7 +39,8 @@ func viewBundle(b *bundle.Bundle) BundleView {
 // tellEvery is how often something that takes long says that it goes on.
 const tellEvery = 2 * time.Second
 
-// BuildBundle builds a circuit's bundle with keys of a local setup.
+// BuildBundle builds a circuit's bundle with keys of a local setup, those of a
+// bundle made before if it is of the same plugin and circuit.
 func BuildBundle(ctx context.Context, opts BuildOptions) (BundleView, error) {
 	if opts.Source == "" && opts.Binary == "" {
 		return BundleView{}, errors.New("nothing to build: name the circuit's folder, or a plugin with --binary")
@@ -47,7 +49,8 @@ func BuildBundle(ctx context.Context, opts BuildOptions) (BundleView, error) {
 	stop := keepTelling(ctx, opts.Progress, "building the bundle of "+what)
 	defer stop()
 	b, err := bundle.Build(ctx, bundle.BuildConfig{
-		Source: opts.Source, Binary: opts.Binary, BatchSize: opts.BatchSize, OutDir: opts.Out, AllowInsecure: true, Logger: opts.Logger,
+		Source: opts.Source, Binary: opts.Binary, BatchSize: opts.BatchSize, OutDir: opts.Out, AllowInsecure: true,
+		Reuse: !opts.Fresh, Logger: opts.Logger,
 	})
 	if err != nil {
 		return BundleView{}, err

@@ -3,9 +3,12 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +28,7 @@ var ErrInUse = errors.New("in use by another process")
 //	bundles/DIGEST/      circuits
 //	deployment.json      which contracts, on which chain
 //	node.json            where the running node listens (while it runs)
+//	roles/ROLE.json      where a role listens that runs by itself (while it runs)
 //	config.yaml          settings, optional
 //	locks/               one file per running role
 type DataDir struct{ path string }
@@ -80,7 +84,7 @@ func (d DataDir) Lock(role string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", role, err)
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(file, unix.LOCK_EX); err != nil {
 		holder := lockHolder(file)
 		_ = file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
@@ -94,13 +98,57 @@ func (d DataDir) Lock(role string) (*Lock, error) {
 	return &Lock{file: file}, nil
 }
 
+// A command that looks whether a role runs holds its lock for a moment; a role
+// that starts right then tries again.
+const (
+	lockTries = 10
+	lockPause = 10 * time.Millisecond
+)
+
+func flock(file *os.File, how int) (err error) {
+	for range lockTries {
+		if err = unix.Flock(int(file.Fd()), how|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) || how == unix.LOCK_SH {
+			return err
+		}
+		time.Sleep(lockPause)
+	}
+	return err
+}
+
 func lockHolder(file *os.File) string {
-	buf := make([]byte, 32)
-	n, _ := file.ReadAt(buf, 0)
-	if pid := strings.TrimSpace(string(buf[:n])); pid != "" {
-		return " (pid " + pid + ")"
+	if pid := lockPID(file); pid != 0 {
+		return fmt.Sprintf(" (pid %d)", pid)
 	}
 	return ""
+}
+
+// lockPID is who took a lock last; 0 when unknown.
+func lockPID(file *os.File) int {
+	buf := make([]byte, 32)
+	n, _ := file.ReadAt(buf, 0)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
+	return pid
+}
+
+// Holder says whether a process plays a role in the data directory, and which.
+// The lock tells it, not the pid: that of a process that was killed may be
+// another's by now.
+func (d DataDir) Holder(role string) (pid int, held bool, err error) {
+	file, err := os.Open(d.Path("locks", role+".lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("lock %s: %w", role, err)
+	}
+	defer func() { _ = file.Close() }()
+	switch err := flock(file, unix.LOCK_SH); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return lockPID(file), true, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("lock %s: %w", role, err)
+	}
+	return 0, false, nil
 }
 
 // Release gives the role free. A second Release is harmless.

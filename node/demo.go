@@ -277,7 +277,7 @@ func (d *demo) audit(ctx context.Context, result *DemoResult) {
 			last = time.Now()
 			d.stage.tell("audit", "%d blocks, %d messages, %d proofs so far", r.Blocks, r.Messages, r.Proofs)
 		}
-	}, d.local.info.Sequencer, d.local.info.Scheduler)
+	}, []string{d.local.info.Sequencer}, []string{d.local.info.Scheduler})
 	if err != nil {
 		result.AuditError = err.Error()
 		d.stage.tell("audit", "WRONG: %v", err)

@@ -50,9 +50,40 @@ func getBytes(ctx context.Context, url string) ([]byte, error) {
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, fmt.Errorf("%s: %w", url, errNotFound)
 	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("%s: %s: %.200q", url, resp.Status, data)
+		return nil, refusalOf(url, resp, data)
 	}
 	return data, nil
+}
+
+// refusal is an answer that says no, with the problem+json that our services
+// say it in; Code is empty when something in between answered.
+type refusal struct {
+	URL    string
+	Status string
+	Code   wire.RejectCode
+	Detail string
+}
+
+func refusalOf(url string, resp *http.Response, data []byte) *refusal {
+	r := &refusal{URL: url, Status: resp.Status}
+	var problem struct {
+		Code   wire.RejectCode `json:"code"`
+		Detail string          `json:"detail"`
+	}
+	if json.Unmarshal(data, &problem) == nil && problem.Code != "" {
+		r.Code, r.Detail = problem.Code, problem.Detail
+		return r
+	}
+	r.Detail = fmt.Sprintf("%.200q", data)
+	return r
+}
+
+// Error says who refused and why.
+func (r *refusal) Error() string {
+	if r.Code != "" {
+		return fmt.Sprintf("%s: %s: %s: %s", r.URL, r.Status, r.Code, r.Detail)
+	}
+	return fmt.Sprintf("%s: %s: %s", r.URL, r.Status, r.Detail)
 }
 
 // reachable is the URL of a listener for processes of the same machine.

@@ -45,19 +45,24 @@ func NewKeyring(dir DataDir, password Password) *Keyring {
 }
 
 // newOwnKeyring is the keyring of an embedded deployment. Its password is 256
-// random bits in a file next to the keys unless the operator named another,
-// so the light key derivation loses nothing and the start stays quick.
+// random bits in a file next to the keys unless the operator named another.
 func newOwnKeyring(dir DataDir, password Password) (*Keyring, error) {
 	secret, err := password.ownPassword(dir)
 	if err != nil {
 		return nil, err
 	}
 	k := NewKeyring(dir, password)
+	k.use(secret)
+	return k, nil
+}
+
+// use takes a password for this keyring's. Under one of the node's own making
+// the light key derivation loses nothing, and commands stay quick.
+func (k *Keyring) use(secret string) {
 	k.secret = secret
-	if password.File == "" {
+	if k.password.random(secret) {
 		k.scryptN, k.scryptP = keystore.LightScryptN, keystore.LightScryptP
 	}
-	return k, nil
 }
 
 var keyName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -75,7 +80,7 @@ func (k *Keyring) passphrase(confirm bool) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		k.secret = secret
+		k.use(secret)
 	}
 	return k.secret, nil
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"math/big"
 	"os"
 	"time"
 
@@ -35,6 +36,7 @@ func startSender(ctx context.Context, g *group, client *chain.Client, ring *Keyr
 	manager, err := txmgr.New(ctx, txmgr.Config{
 		Client: client, DB: txJournal(g.opts.Dir, crypto.PubkeyToAddress(key.PublicKey)), Key: key, Logger: g.opts.Logger,
 		Confirmations: uint64(g.opts.Confirmations) + 1, // counts the transaction's own block
+		MaxFeePerGas:  g.opts.MaxFeePerGas,
 	})
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ type sequencerParts struct {
 
 // startSequencer starts a sequencer and registers its URL on chain.
 func startSequencer(ctx context.Context, g *group, p sequencerParts) (*sequencer.Sequencer, error) {
-	if err := g.lock("sequencer"); err != nil {
+	if err := g.lock(roleSequencer); err != nil {
 		return nil, err
 	}
 	secret, err := p.ring.Open(p.key)
@@ -107,19 +109,32 @@ func startQueue(ctx context.Context, g *group) (string, error) {
 	return server.Addr(), g.start(ctx, "queue", server.Run)
 }
 
+// proverTerms are the least that a prover takes a task for, and what it does
+// about tasks of others; zero values mean the scheduler's defaults.
+type proverTerms struct {
+	proveWindow time.Duration
+	reward      *big.Int
+	// skipReassign leaves late tasks with provers that may never return.
+	skipReassign bool
+}
+
 // startScheduler starts a prover's scheduler.
-func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender chain.Sender, redis asynq.RedisClientOpt, embedded bool, listen, publicURL string, observe func(scheduler.Event)) (*scheduler.Scheduler, error) {
-	if err := g.lock("scheduler"); err != nil {
+func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender chain.Sender, redis asynq.RedisClientOpt, embedded bool, listen, publicURL string, terms proverTerms, observe func(scheduler.Event)) (*scheduler.Scheduler, error) {
+	if err := g.lock(roleScheduler); err != nil {
 		return nil, err
 	}
 	prover := wire.Address(sender.Address())
-	dispatcher, err := queue.New(queue.Config{Redis: redis, Embedded: embedded, Prover: prover, Logger: g.opts.Logger})
+	dispatcher, err := queue.New(queue.Config{Redis: redis, Embedded: embedded, Deployment: d.Wire(), Prover: prover, Logger: g.opts.Logger})
 	if err != nil {
 		return nil, err
 	}
 	g.onClose(dispatcher.Close)
+	start, err := d.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
 	reader, err := scheduler.NewChain(scheduler.ChainConfig{
-		Deployment: d, Sender: sender, Confirmations: uint64(g.opts.Confirmations), Logger: g.opts.Logger,
+		Deployment: d, Sender: sender, Start: start, Confirmations: uint64(g.opts.Confirmations), Logger: g.opts.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -131,7 +146,9 @@ func startScheduler(ctx context.Context, g *group, d *chain.Deployment, sender c
 	s, err := scheduler.New(ctx, scheduler.Config{
 		LostAfter: lostAfter,
 		Chain:     reader, Dispatcher: dispatcher, Prover: prover, DB: g.opts.Dir.Path("scheduler", "scheduler.db"),
-		Listen: listen, PublicURL: publicURL, Observe: observe, Logger: g.opts.Logger,
+		Listen: listen, PublicURL: publicURL, MinProveWindow: terms.proveWindow, MinReward: terms.reward,
+		SkipReassign: terms.skipReassign,
+		Observe:      observe, Logger: g.opts.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -148,7 +165,7 @@ const embeddedLostAfter = 4 * time.Second
 // workerParts is what a worker is made of.
 type workerParts struct {
 	redis asynq.RedisClientOpt
-	slots int
+	slots int // 0: one more than the engine proves at once
 	name  string
 	cores int           // of the engine; 0: all
 	drain time.Duration // 0: the worker's default
@@ -174,6 +191,10 @@ func startWorker(ctx context.Context, g *group, p workerParts) error {
 		return err
 	}
 	g.onClose(engine.Close)
+	if p.slots == 0 {
+		// Here, since host and worker have a default each, and must agree.
+		p.slots = engine.Info().Parallel + 1
+	}
 	plugins, err := host.New(host.Config{Slots: p.slots, Logger: g.opts.Logger})
 	if err != nil {
 		return err

@@ -21,6 +21,9 @@ type Password struct {
 	Prompt func(confirm bool) (string, error)
 }
 
+// ownPasswordBytes is how much chance is in a password that the node made up.
+const ownPasswordBytes = 32
+
 // ErrNoPassword says that a key cannot be opened as no password was given.
 var ErrNoPassword = errors.New("no password: give --password-file, set GRISTMILL_PASSWORD_FILE, or run in a terminal")
 
@@ -50,12 +53,19 @@ func (p Password) ownPassword(dir DataDir) (string, error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return own, err
 	}
-	secret := make([]byte, 32)
+	secret := make([]byte, ownPasswordBytes)
 	if _, err := rand.Read(secret); err != nil {
 		return "", fmt.Errorf("password: %w", err)
 	}
 	own = hex.EncodeToString(secret)
 	return own, writeFile(path, []byte(own+"\n"))
+}
+
+// random says whether a password is one that ownPassword made: 256 random bits,
+// which a slow key derivation would add nothing to.
+func (p Password) random(secret string) bool {
+	raw, err := hex.DecodeString(secret)
+	return p.File == "" && err == nil && len(raw) == ownPasswordBytes
 }
 
 func readPassword(path string) (string, error) {

@@ -43,10 +43,11 @@ type ProjectView struct {
 	BatchSize         uint32         `json:"batch_size"`
 	PayloadLimit      uint32         `json:"payload_limit"`
 	Token             common.Address `json:"token"`
-	Reward            *Wei           `json:"reward"`
+	Decimals          uint8          `json:"token_decimals"`
+	Reward            *Wei           `json:"reward,omitempty"`
 	SequencerShareBps uint16         `json:"sequencer_share_bps"`
-	Free              *Wei           `json:"escrow_free"`
-	Withheld          *Wei           `json:"escrow_withheld"`
+	Free              *Wei           `json:"escrow_free,omitempty"`
+	Withheld          *Wei           `json:"escrow_withheld,omitempty"`
 }
 
 // CreateProject registers the bundle's key and opens a project for it.
@@ -64,6 +65,9 @@ func (s *Session) CreateProject(ctx context.Context, from chain.Sender, spec Pro
 			return 0, err
 		}
 	}
+	if err := checkVersion(ctx, s.deployment, versionOf(b, spec), spec); err != nil {
+		return 0, err
+	}
 	what := intent("project create")
 	if err := registerKey(ctx, s.deployment, from, b, what); err != nil {
 		return 0, err
@@ -73,6 +77,48 @@ func (s *Session) CreateProject(ctx context.Context, from chain.Sender, spec Pro
 		return 0, err
 	}
 	return project, shapeProject(ctx, s.deployment, from, project, b, spec, what)
+}
+
+// checkVersion applies the registry's limits to a version before anything is
+// sent: they would stop it only after the project was made.
+func checkVersion(ctx context.Context, d *chain.Deployment, v bindings.Version, spec ProjectSpec) error {
+	registry := bindings.NewProjectRegistry()
+	at := d.Parts().Projects
+	read := func(data []byte, unpack func([]byte) (uint32, error)) (time.Duration, error) {
+		n, err := view(ctx, d.Client(), at, data, unpack)
+		return time.Duration(n) * time.Second, err
+	}
+	leastAccept, err1 := read(registry.PackMinAcceptWindow(), registry.UnpackMinAcceptWindow)
+	leastProve, err2 := read(registry.PackMinProveWindow(), registry.UnpackMinProveWindow)
+	most, err3 := read(registry.PackMAXWINDOW(), registry.UnpackMAXWINDOW)
+	share, err4 := view(ctx, d.Client(), at, registry.PackMAXSEQUENCERSHAREBPS(), registry.UnpackMAXSEQUENCERSHAREBPS)
+	gas, err5 := view(ctx, d.Client(), at, registry.PackMAXDAPPGAS(), registry.UnpackMAXDAPPGAS)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		return err
+	}
+	for _, w := range []struct {
+		flag        string
+		value, from time.Duration
+	}{
+		{"max-wait", spec.MaxWait, 0}, {"accept-window", spec.AcceptWindow, leastAccept},
+		{"prove-window", spec.ProveWindow, leastProve}, {"recall-grace", spec.RecallGrace, 0},
+	} {
+		switch {
+		case w.value%time.Second != 0:
+			return fmt.Errorf("--%s %s: the contracts count whole seconds", w.flag, w.value)
+		case w.value < w.from || w.value > most:
+			return fmt.Errorf("--%s %s: this deployment takes %s to %s", w.flag, w.value, w.from, most)
+		}
+	}
+	switch {
+	case v.Reward.Sign() < 0 || v.Reward.BitLen() > 128:
+		return errors.New("--reward: an amount must fit into 128 bits")
+	case v.SequencerShareBps > share:
+		return fmt.Errorf("--sequencer-share %d: this deployment takes at most %d", v.SequencerShareBps, share)
+	case v.DappGas > gas:
+		return fmt.Errorf("--dapp-gas %d: this deployment takes at most %d", v.DappGas, gas)
+	}
+	return nil
 }
 
 // requireContract refuses an address without code; zero means none is wanted.
@@ -185,9 +231,16 @@ func versionOf(b *bundle.Bundle, spec ProjectSpec) bindings.Version {
 
 func seconds(d time.Duration) uint32 { return uint32(d / time.Second) }
 
-// Deposit pays a project's reward token into its escrow.
-func (s *Session) Deposit(ctx context.Context, from chain.Sender, project uint64, amount *big.Int) error {
+// Deposit pays an amount ("1.5") of a project's reward token into its escrow.
+func (s *Session) Deposit(ctx context.Context, from chain.Sender, project uint64, text string) error {
 	v, err := s.Project(ctx, project)
+	if err != nil {
+		return err
+	}
+	if v.Version == 0 {
+		return fmt.Errorf("project %d has no version yet, so no token to pay in", project)
+	}
+	amount, err := ParseUnits(text, v.Decimals)
 	if err != nil {
 		return err
 	}
@@ -258,6 +311,9 @@ func readProject(ctx context.Context, d *chain.Deployment, project uint64) (Proj
 	v.VKID, v.BundleDigest = version.VkId, version.BundleDigest
 	v.BatchSize, v.PayloadLimit = version.BatchSize, version.PayloadLimit
 	v.Token, v.Reward, v.SequencerShareBps = version.RewardToken, (*Wei)(version.Reward), version.SequencerShareBps
+	if v.Decimals, err = tokenDecimals(ctx, d.Client(), v.Token); err != nil {
+		return v, err
+	}
 	free, err := d.FreeEscrow(ctx, project, wire.Address(v.Token))
 	if err != nil {
 		return v, err

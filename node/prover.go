@@ -18,14 +18,15 @@ type ProverView struct {
 	Operator    common.Address `json:"operator"`
 	Joined      bool           `json:"joined"`
 	Beneficiary common.Address `json:"beneficiary"`
-	Stake       *Wei           `json:"stake_wei"`
+	Stake       *Wei           `json:"stake_wei,omitempty"`
 	Capacity    uint32         `json:"capacity"`
 	Used        uint32         `json:"used"`
 	Paused      bool           `json:"paused"`
 	Idle        bool           `json:"idle"`
 	Projects    []uint64       `json:"projects"`
-	OwedToken   *Wei           `json:"owed_token"`
-	OwedNative  *Wei           `json:"owed_wei"`
+	OwedToken   *Wei           `json:"owed_token,omitempty"`
+	Decimals    uint8          `json:"token_decimals,omitempty"`
+	OwedNative  *Wei           `json:"owed_wei,omitempty"`
 }
 
 // Claimed is what a claim took out.
@@ -33,6 +34,8 @@ type Claimed struct {
 	To     common.Address `json:"to"`
 	Token  *Wei           `json:"token"`
 	Native *Wei           `json:"wei"`
+	// Decimals are the token's.
+	Decimals uint8 `json:"token_decimals"`
 }
 
 // Join registers the sender as a prover.
@@ -72,6 +75,9 @@ func (s *Session) Claim(ctx context.Context, from chain.Sender, token, to common
 		return out, err
 	}
 	out.Token, out.Native = (*Wei)(inToken), (*Wei)(native)
+	if out.Decimals, err = tokenDecimals(ctx, s.client, token); err != nil {
+		return out, err
+	}
 	if inToken.Sign() > 0 {
 		if _, err := call(ctx, from, what+"/escrow", s.deployment.Parts().Escrow, bindings.NewEscrow().PackClaim(token, to)); err != nil {
 			return out, err
@@ -103,6 +109,9 @@ func (s *Session) Prover(ctx context.Context, operator common.Address) (ProverVi
 	v.Capacity, v.Used, v.Paused, v.Idle = p.Capacity, p.Used, p.Paused, p.Idle
 	registry := bindings.NewProverRegistry()
 	if v.Projects, err = view(ctx, s.client, s.deployment.Parts().Provers, registry.PackOptInsOf(operator), registry.UnpackOptInsOf); err != nil {
+		return v, err
+	}
+	if v.Decimals, err = tokenDecimals(ctx, s.client, s.local.Token); err != nil {
 		return v, err
 	}
 	inToken, native, err := owed(ctx, s.deployment, s.local.Token, v.Beneficiary)

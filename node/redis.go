@@ -65,6 +65,9 @@ func findQueue(g *group, flag string) (asynq.RedisClientOpt, error) {
 	if err != nil {
 		return asynq.RedisClientOpt{}, fmt.Errorf("no queue: give --redis; %w", err)
 	}
+	if info.Redis == "" {
+		return asynq.RedisClientOpt{}, errors.New("no queue: give --redis")
+	}
 	opt, err := parseRedis(info.Redis)
 	if err != nil {
 		return opt, fmt.Errorf("node.json: redis %w; give --redis", err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"os"
 	"testing"
 	"time"
 
@@ -52,7 +51,10 @@ func TestWorkerLogsInToRedis(t *testing.T) {
 		dir, err := OpenDataDir(t.TempDir())
 		require.NoError(t, err)
 		if published != "" {
-			require.NoError(t, Info{PID: os.Getpid(), Redis: published}.save(dir))
+			running := &group{opts: RoleOptions{Dir: dir}}
+			defer func() { require.NoError(t, running.end()) }()
+			require.NoError(t, running.lock(upRole))
+			require.NoError(t, running.record(upRole, Info{Redis: published}))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -24,6 +25,13 @@ const (
 	keyProver    = "prover"
 )
 
+// Names of roles, as their locks and commands have them.
+const (
+	roleDevnet    = "devnet"
+	roleSequencer = "sequencer"
+	roleScheduler = "scheduler"
+)
+
 var ownKeys = []string{keyDeployer, keyOwner, keySequencer, keyProver}
 
 // genesisCoins is what each own key has on an embedded chain, in whole coins.
@@ -34,6 +42,7 @@ type group struct {
 	service.Group
 	opts   RoleOptions
 	closes []func() error
+	info   Info // what was recorded
 }
 
 func (g *group) onClose(fn func() error) { g.closes = append(g.closes, fn) }
@@ -75,7 +84,13 @@ func serve(ctx context.Context, opts RoleOptions, role string, setUp func(contex
 	g := &group{opts: opts}
 	running, err := setUp(ctx, g)
 	if err == nil {
-		fmt.Fprintln(opts.Out, running)
+		if opts.Ready != nil {
+			g.info.PID = os.Getpid()
+			g.info.Redis = "" // may hold a password
+			opts.Ready(g.info)
+		} else {
+			fmt.Fprintln(opts.Out, running)
+		}
 		err = g.Wait(ctx)
 	} else if ctx.Err() != nil {
 		err = nil // stopped by the user while it started: nothing is wrong
@@ -108,13 +123,13 @@ func RunDevnet(ctx context.Context, opts DevnetOptions) error {
 		if err != nil {
 			return "", err
 		}
-		return "chain: " + d.URL(), nil
+		return "chain: " + d.URL(), g.record(roleDevnet, Info{RPC: d.URL()})
 	})
 }
 
 // startDevnet starts the embedded chain, with money for the own keys.
 func startDevnet(ctx context.Context, g *group, ring *Keyring, listen string, chainID uint64, fund []string) (*devnet.Devnet, error) {
-	if err := g.lock("devnet"); err != nil {
+	if err := g.lock(roleDevnet); err != nil {
 		return nil, err
 	}
 	alloc, err := allocation(ring, fund)
@@ -151,17 +166,25 @@ func allocation(ring *Keyring, fund []string) (map[common.Address]*big.Int, erro
 	return alloc, nil
 }
 
+// DefaultMining is where a sequencer gives out work when nothing else was said.
+const DefaultMining = "127.0.0.1:7420"
+
 // MinerOptions is a miner as a process of its own.
 type MinerOptions struct {
 	RoleOptions
-	Sequencer string // URL of the mining API
+	Sequencer string // URL of the mining API; empty: that of the data directory's sequencer, else the default
 	Threads   int    // 0: one per core
 }
 
 // RunMiner mines for a sequencer until ctx ends.
 func RunMiner(ctx context.Context, opts MinerOptions) error {
 	return serve(ctx, opts.RoleOptions, "miner", func(ctx context.Context, g *group) (string, error) {
-		source, err := miner.NewHTTPSource(opts.Sequencer, nil)
+		info, err := LoadInfo(g.opts.Dir)
+		if err != nil && !errors.Is(err, ErrNotRunning) && !errors.Is(err, ErrStarting) {
+			return "", err
+		}
+		url := firstOf(opts.Sequencer, info.Mining, "http://"+DefaultMining)
+		source, err := miner.NewHTTPSource(url, nil)
 		if err != nil {
 			return "", err
 		}
@@ -171,7 +194,7 @@ func RunMiner(ctx context.Context, opts MinerOptions) error {
 		if err != nil {
 			return "", err
 		}
-		return "mining for " + opts.Sequencer, g.start(ctx, "miner", m.Run)
+		return "mining for " + url, g.start(ctx, "miner", m.Run)
 	})
 }
 

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -32,10 +33,18 @@ type Sent struct {
 	Duplicate bool         `json:"duplicate"`
 }
 
-// followEvery is how often a message that is waited for is asked about.
-const followEvery = 300 * time.Millisecond
+const (
+	// followEvery is how often a message that is waited for is asked about.
+	followEvery = 300 * time.Millisecond
+	// followTimeout is how long the answer to that may take.
+	followTimeout = 10 * time.Second
+	// waitingEvery is how often a person is told that nobody answers.
+	waitingEvery = 5 * time.Second
+)
 
-// Send signs a payload as a device and gives it to the sequencer.
+// Send signs a payload as a device and gives it to the sequencer. What it
+// returns has an id once the sequencer has taken the message, also beside an
+// error: then following it failed.
 func (s *Session) Send(ctx context.Context, opts SendOptions) (Sent, error) {
 	say := opts.Progress
 	if say == nil {
@@ -65,7 +74,12 @@ func (s *Session) Send(ctx context.Context, opts SendOptions) (Sent, error) {
 	if !opts.Wait {
 		return sent, nil
 	}
-	return sent, sent.follow(ctx, to, say)
+	// Each look is one request, so that what is wrong shows at once.
+	follower, err := client.NewWithConfig(s.SequencerURL(), client.Config{Attempts: 1, Timeout: followTimeout, Logger: s.opts.Logger})
+	if err != nil {
+		return sent, err
+	}
+	return sent, sent.follow(ctx, follower, s.SchedulerURL(), say)
 }
 
 // sendingDevice opens the device key. On the data directory of a local
@@ -86,27 +100,83 @@ func (s *Session) sendingDevice(ctx context.Context, opts SendOptions, say func(
 	return device, signer, s.SetDevices(ctx, owner, opts.Project, []wire.Hash{device.ID}, true)
 }
 
-// follow waits until the message is settled or refused, and tells each step.
-func (m *Sent) follow(ctx context.Context, from *client.Client, say func(string)) error {
+// follow waits until the message is settled or refused, and tells each step and
+// what the prover says of a task that goes back. A sequencer that does not
+// answer is waited for: the message is on its disk.
+func (m *Sent) follow(ctx context.Context, from *client.Client, scheduler string, say func(string)) error {
 	start := time.Now()
-	last, err := from.FollowMessage(ctx, m.ID, func(now client.Message) {
-		line := string(now.State)
-		if now.TaskID != nil {
-			line += ", task " + now.TaskID.String()
+	tell := func(line string) { say(fmt.Sprintf("%5.1f s  %s", time.Since(start).Seconds(), line)) }
+	ticker := time.NewTicker(followEvery)
+	defer ticker.Stop()
+	var shown, prover string
+	silent := time.Time{}
+	for {
+		now, err := from.Message(ctx, m.ID)
+		switch {
+		case err == nil:
+			silent = time.Time{}
+			m.State, m.Reason, m.Task = now.State, now.Reason, now.TaskID
+			if line := messageLine(now); line != shown {
+				shown = line
+				tell(line)
+			}
+		case ctx.Err() != nil || !passing(err):
+			return fmt.Errorf("message %s is taken, but cannot be followed: %w", m.ID, err)
+		case time.Since(silent) >= waitingEvery:
+			silent = time.Now()
+			tell(fmt.Sprintf("still waiting: %v", err))
 		}
-		if now.Reason != "" {
-			line += " (" + now.Reason + ")"
+		if now.Final() {
+			break
 		}
-		say(fmt.Sprintf("%5.1f s  %s", time.Since(start).Seconds(), line))
-	})
-	if err != nil {
-		return err
+		if m.Task != nil && scheduler != "" {
+			if line := proverLine(ctx, scheduler, *m.Task); line != prover {
+				if prover = line; line != "" {
+					tell(line)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
 	}
-	m.State, m.Reason, m.Task = last.State, last.Reason, last.TaskID
-	if last.State == client.StateRefused {
-		return fmt.Errorf("message %s was refused: %s", m.ID, last.Reason)
+	if m.State == client.StateRefused {
+		return fmt.Errorf("message %s was refused: %s", m.ID, m.Reason)
 	}
 	return nil
+}
+
+func messageLine(m client.Message) string {
+	line := string(m.State)
+	if m.TaskID != nil {
+		line += ", task " + m.TaskID.String()
+	}
+	if m.Reason != "" {
+		line += " (" + m.Reason + ")"
+	}
+	return line
+}
+
+// passing says whether it makes sense to ask again after a failure: the
+// endpoint did not answer, or said that it cannot now.
+func passing(err error) bool {
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		return refused.Retryable()
+	}
+	return !errors.Is(err, client.ErrWrongAnswer)
+}
+
+// proverLine is what the prover has to say of a task that does not go forward;
+// empty when it cannot be asked or all is well.
+func proverLine(ctx context.Context, scheduler string, task wire.Hash) string {
+	word, ok := proverWord(ctx, scheduler, task)
+	if !ok || !word.stuck() {
+		return ""
+	}
+	return fmt.Sprintf("prover: %s: %s", word.State, word.Reason)
 }
 
 // TemplatePayload fills the payload template of a project, kept in

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -22,13 +24,9 @@ type remote struct {
 // connect finds chain, contracts and key of a role.
 func connect(ctx context.Context, g *group, key string) (remote, error) {
 	r := remote{ring: NewKeyring(g.opts.Dir, g.opts.Password)}
-	info, err := LoadInfo(g.opts.Dir)
-	if err != nil && !errors.Is(err, ErrNotRunning) {
+	url, err := awaitChain(ctx, g)
+	if err != nil {
 		return r, err
-	}
-	url := firstOf(g.opts.Endpoints.RPC, info.RPC)
-	if url == "" {
-		return r, fmt.Errorf("no chain: give --rpc; %w", err)
 	}
 	registry, err := findRegistry(g.opts.Dir, g.opts.Endpoints.Registry)
 	if err != nil {
@@ -76,7 +74,11 @@ func RunSequencer(ctx context.Context, opts SequencerOptions) error {
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("messages: %s (API: %s/openapi.json)\nmining:   %s", reachable(s.Addr()), reachable(s.Addr()), reachable(s.MiningAddr())), nil
+		own := Info{Sequencer: reachable(s.Addr()), Mining: reachable(s.MiningAddr())}
+		if err := g.record(roleSequencer, own); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("messages: %s (API: %s/openapi.json)\nmining:   %s", own.Sequencer, own.Sequencer, own.Mining), nil
 	})
 }
 
@@ -87,6 +89,12 @@ type SchedulerOptions struct {
 	Redis     string
 	Listen    string
 	PublicURL string // where workers of other machines fetch data
+	// MinProveWindow and MinReward are the least terms that tasks are taken on;
+	// zero values mean the scheduler's defaults.
+	MinProveWindow time.Duration
+	MinReward      *big.Int
+	// SkipReassign leaves tasks with other provers that are past the deadline.
+	SkipReassign bool
 }
 
 // RunScheduler runs a prover's scheduler until ctx ends.
@@ -100,8 +108,12 @@ func RunScheduler(ctx context.Context, opts SchedulerOptions) error {
 		if err != nil {
 			return "", err
 		}
-		s, err := startScheduler(ctx, g, r.deployment, r.sender, redis, false, opts.Listen, opts.PublicURL, nil)
+		terms := proverTerms{proveWindow: opts.MinProveWindow, reward: opts.MinReward, skipReassign: opts.SkipReassign}
+		s, err := startScheduler(ctx, g, r.deployment, r.sender, redis, false, opts.Listen, opts.PublicURL, terms, nil)
 		if err != nil {
+			return "", err
+		}
+		if err := g.record(roleScheduler, Info{Scheduler: s.URL()}); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("prover %s: tasks and data at %s, queue at %s", r.sender.Address(), s.URL(), redis.Addr), nil
@@ -122,6 +134,9 @@ type WorkerOptions struct {
 
 // RunWorker runs a worker until ctx ends and its tasks are drained.
 func RunWorker(ctx context.Context, opts WorkerOptions) error {
+	if opts.Slots < 1 {
+		return fmt.Errorf("--slots %d: want at least 1", opts.Slots)
+	}
 	return serve(ctx, opts.RoleOptions, "worker", func(ctx context.Context, g *group) (string, error) {
 		redis, err := findQueue(g, opts.Redis)
 		if err != nil {
@@ -147,6 +162,9 @@ type DeployOptions struct {
 	RoleOptions
 	Key    string
 	Mining Mining
+	// Windows are the least that projects may give provers. With Local one
+	// second is the default.
+	Windows Windows
 	// Local also makes what a chain of one's own needs: a token, minted to the
 	// key Owner, and coins in the reward pool.
 	Local bool
@@ -168,13 +186,9 @@ func Deploy(ctx context.Context, opts DeployOptions) (d Deployed, err error) {
 		if there && !opts.Local || err != nil && !errors.Is(err, ErrNoDeployment) {
 			return err
 		}
-		info, err := LoadInfo(g.opts.Dir)
-		if err != nil && !errors.Is(err, ErrNotRunning) {
+		url, err := awaitChain(ctx, g)
+		if err != nil {
 			return err
-		}
-		url := firstOf(g.opts.Endpoints.RPC, info.RPC)
-		if url == "" {
-			return fmt.Errorf("no chain: give --rpc; %w", err)
 		}
 		client, err := dialChain(ctx, g, url)
 		if err != nil {
@@ -186,7 +200,12 @@ func Deploy(ctx context.Context, opts DeployOptions) (d Deployed, err error) {
 			return err
 		}
 		if !there {
-			if d.Deployment, err = deploy(ctx, g.opts.Dir, client, sender, opts.Mining); err != nil {
+			windows := opts.Windows
+			if opts.Local {
+				windows.MinAccept = cmp.Or(windows.MinAccept, localWindows.MinAccept)
+				windows.MinProve = cmp.Or(windows.MinProve, localWindows.MinProve)
+			}
+			if d.Deployment, err = deploy(ctx, g.opts.Dir, client, sender, opts.Mining, windows); err != nil {
 				return err
 			}
 		}

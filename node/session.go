@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/big"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
@@ -36,11 +37,17 @@ type RoleOptions struct {
 	Password  Password
 	Logger    *slog.Logger // nil: slog.Default()
 	Out       io.Writer    // where a person reads what happens; nil: nowhere
+	// Ready is told once where a role listens, instead of a line on Out. Nil: a
+	// person reads.
+	Ready func(Info)
 	// Confirmations is how many EVM blocks must follow one before a role
 	// believes its events and takes its own transactions for done; 0 believes
 	// the head and undoes what a reorganisation takes back. Commands that only
 	// send one transaction do not look at it.
 	Confirmations uint32
+	// MaxFeePerGas bounds what transactions bid for gas, in wei; nil leaves it
+	// to the transaction manager (ten times a transaction's first bid).
+	MaxFeePerGas *big.Int
 }
 
 func (o *RoleOptions) defaults() {
@@ -71,16 +78,12 @@ func Connect(ctx context.Context, opts RoleOptions) (*Session, error) {
 	s := &Session{opts: opts, ring: NewKeyring(opts.Dir, opts.Password)}
 	s.devices = NewDeviceStore(opts.Dir, s.ring)
 	var err error
-	if s.info, err = LoadInfo(opts.Dir); err != nil && !errors.Is(err, ErrNotRunning) {
+	var rpc string
+	if rpc, s.info, err = findChain(opts.Dir, opts.Endpoints.RPC); err != nil {
 		return nil, err
 	}
-	notRunning := err
 	if s.local, err = loadLocal(opts.Dir); err != nil {
 		return nil, err
-	}
-	rpc := firstOf(opts.Endpoints.RPC, s.info.RPC)
-	if rpc == "" {
-		return nil, fmt.Errorf("no chain: give --rpc; %w", notRunning)
 	}
 	registry, err := findRegistry(opts.Dir, opts.Endpoints.Registry)
 	if err != nil {
@@ -141,7 +144,7 @@ func (s *Session) Sender(ctx context.Context, nameOrAddress string) (chain.Sende
 		Client: s.client,
 		DB:     txJournal(s.opts.Dir, crypto.PubkeyToAddress(key.PublicKey)),
 		Key:    key,
-		Logger: s.opts.Logger,
+		Logger: s.opts.Logger, MaxFeePerGas: s.opts.MaxFeePerGas,
 	})
 	if err != nil {
 		return nil, err
@@ -186,6 +189,15 @@ func (s *Session) DeviceID(nameOrID string) (wire.Hash, error) {
 
 // Token is the reward token of the local deployment; zero when there is none.
 func (s *Session) Token() common.Address { return s.local.Token }
+
+// TokenAmount reads an amount of a token, with as many decimals as it has.
+func (s *Session) TokenAmount(ctx context.Context, token common.Address, text string) (*big.Int, error) {
+	n, err := tokenDecimals(ctx, s.client, token)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnits(text, n)
+}
 
 // SequencerURL is where messages are sent to; empty when unknown.
 func (s *Session) SequencerURL() string {

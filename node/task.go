@@ -27,14 +27,18 @@ type TaskView struct {
 	DataCommitment  wire.Hash    `json:"data_commitment"`
 	Height          uint64       `json:"height"`
 	MinedTx         wire.Hash    `json:"mined_tx"`
-	Prover          wire.Address `json:"prover"`
+	Prover          wire.Address `json:"prover,omitzero"`
 	Deadline        uint64       `json:"deadline,omitempty"`
-	SettledTx       wire.Hash    `json:"settled_tx"`
-	Proof           wire.Proof   `json:"proof"`
-	Outputs         []wire.Hash  `json:"outputs"`
-	ProverAmount    *Wei         `json:"prover_amount"`
-	SequencerAmount *Wei         `json:"sequencer_amount"`
-	ProtocolAmount  *Wei         `json:"protocol_amount"`
+	SettledTx       wire.Hash    `json:"settled_tx,omitzero"`
+	Proof           wire.Proof   `json:"proof,omitzero"`
+	Outputs         []wire.Hash  `json:"outputs,omitempty"`
+	ProverAmount    *Wei         `json:"prover_amount,omitempty"`
+	SequencerAmount *Wei         `json:"sequencer_amount,omitempty"`
+	ProtocolAmount  *Wei         `json:"protocol_amount,omitempty"`
+	// Decimals are the reward token's, once the task is settled; Word is what
+	// the prover says, when it can be asked. Lists have neither.
+	Decimals uint8       `json:"token_decimals,omitempty"`
+	Word     *ProverWord `json:"prover_says,omitempty"`
 }
 
 // OutputTexts are the proof's outputs as decimal numbers.
@@ -57,6 +61,26 @@ func (s *Session) Tasks(ctx context.Context, limit int) ([]TaskView, error) {
 		tasks = tasks[:limit]
 	}
 	return tasks, nil
+}
+
+// TaskDetail is Task and what only a look at one task is worth the asking for.
+func (s *Session) TaskDetail(ctx context.Context, idOrPrefix string) (TaskView, error) {
+	t, err := s.Task(ctx, idOrPrefix)
+	if err != nil {
+		return t, err
+	}
+	if word, ok := proverWord(ctx, s.SchedulerURL(), t.ID); ok {
+		t.Word = &word
+	}
+	if t.ProverAmount == nil {
+		return t, nil
+	}
+	version, err := s.deployment.Version(ctx, t.Project, t.Version)
+	if err != nil {
+		return t, err
+	}
+	t.Decimals, err = tokenDecimals(ctx, s.client, version.RewardToken)
+	return t, err
 }
 
 // Task finds a task by its id, or by the first digits of it.
@@ -100,10 +124,14 @@ func readTasks(ctx context.Context, d *chain.Deployment, only *wire.Hash) ([]Tas
 	return fold.list, err
 }
 
-// eachEvent calls yield for the events of some contracts, from the first block
-// to the head.
+// eachEvent calls yield for the events of some contracts, from the deployment's
+// first block to the head.
 func eachEvent(ctx context.Context, d *chain.Deployment, addresses []common.Address, topics [][]common.Hash, yield func(chain.Event) error) error {
-	logs, err := cursor.New(cursor.Config{Client: d.Client(), Addresses: addresses, Topics: topics})
+	start, err := d.Start(ctx)
+	if err != nil {
+		return err
+	}
+	logs, err := cursor.New(cursor.Config{Client: d.Client(), Addresses: addresses, Topics: topics, Start: start})
 	if err != nil {
 		return err
 	}
@@ -132,7 +160,9 @@ func eachEvent(ctx context.Context, d *chain.Deployment, addresses []common.Addr
 	}
 }
 
-// taskFold turns events into task views.
+// taskFold turns events into task views. A block may have two leaves of one
+// task: the contract announces both as mined and skips the second once the
+// first stands. So what is said of a leaf counts only until the task stands.
 type taskFold struct {
 	list []TaskView
 	at   map[wire.Hash]int
@@ -141,13 +171,14 @@ type taskFold struct {
 func (f *taskFold) add(e chain.Event) {
 	switch e := e.(type) {
 	case chain.TaskMined:
-		f.at[e.TaskID] = len(f.list)
-		f.list = append(f.list, TaskView{
-			ID: e.TaskID, Status: "mined", Project: e.Task.Project, Version: e.Task.Version, Count: e.Task.Count, Size: e.Task.Size,
+		f.mined(TaskView{
+			ID: e.TaskID, Status: taskMined, Project: e.Task.Project, Version: e.Task.Version, Count: e.Task.Count, Size: e.Task.Size,
 			DataHash: e.Task.DataHash, DataCommitment: e.Task.DataCommitment, Height: e.Height, MinedTx: wire.Hash(e.Tx),
 		})
 	case chain.TaskSkipped:
-		f.change(e.TaskID, "skipped", e.Reason.String(), wire.Address{})
+		if !f.stands(e.TaskID) {
+			f.change(e.TaskID, taskSkipped, e.Reason.String(), wire.Address{})
+		}
 	case chain.TaskOffered:
 		f.change(e.TaskID, "offered", "", e.Prover)
 	case chain.TaskWaiting:
@@ -165,6 +196,29 @@ func (f *taskFold) add(e chain.Event) {
 			t.SettledTx, t.Proof, t.Outputs = wire.Hash(e.Tx), e.Proof, e.Outputs
 			t.ProverAmount, t.SequencerAmount, t.ProtocolAmount = (*Wei)(e.ProverAmount), (*Wei)(e.SequencerAmount), (*Wei)(e.ProtocolAmount)
 		}
+	}
+}
+
+// What a leaf may be before its task stands.
+const (
+	taskMined   = "mined"
+	taskSkipped = "skipped"
+)
+
+// stands says whether a task was let in: offered to somebody, or waiting.
+func (f *taskFold) stands(id wire.Hash) bool {
+	i, known := f.at[id]
+	return known && f.list[i].Status != taskMined && f.list[i].Status != taskSkipped
+}
+
+func (f *taskFold) mined(t TaskView) {
+	i, known := f.at[t.ID]
+	switch {
+	case !known:
+		f.at[t.ID] = len(f.list)
+		f.list = append(f.list, t)
+	case !f.stands(t.ID): // the leaf before was skipped
+		f.list[i] = t
 	}
 }
 

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -13,6 +12,7 @@ import (
 	"github.com/gristmill-zk/gristmill/miner"
 	"github.com/gristmill-zk/gristmill/scheduler"
 	"github.com/gristmill-zk/gristmill/sequencer"
+	"github.com/gristmill-zk/gristmill/wire"
 	"github.com/gristmill-zk/gristmill/worker"
 )
 
@@ -83,13 +83,16 @@ Ctrl-C stops it; the next start goes on from here.`,
 
 // startLocal starts chain, queue and all roles, setting up what is missing.
 func startLocal(ctx context.Context, g *group, opts LocalOptions, watch observers) (*local, error) {
-	if err := g.lock("up"); err != nil {
+	if err := g.lock(upRole); err != nil {
 		return nil, err
 	}
-	if err := removeInfo(g.opts.Dir); err != nil { // of a process that was killed
+	if err := removeInfo(g.opts.Dir, upRole); err != nil { // of a process that was killed
 		return nil, err
 	}
 	l := &local{opts: opts, from: map[string]chain.Sender{}}
+	if opts.Slots < 1 {
+		return nil, fmt.Errorf("--slots %d: want at least 1", opts.Slots)
+	}
 	if opts.Redis != "" {
 		var err error
 		if l.redis, err = redisFlag(opts.Redis); err != nil {
@@ -152,8 +155,13 @@ func (l *local) startRoles(watch observers) func(context.Context, *group) error 
 		}); err != nil {
 			return err
 		}
-		if l.scheduler, err = startScheduler(ctx, g, l.deployment, l.from[keyProver], l.redis, embedded, l.opts.SchedulerListen, "", watch.scheduler); err != nil {
+		if l.scheduler, err = startScheduler(ctx, g, l.deployment, l.from[keyProver], l.redis, embedded, l.opts.SchedulerListen, "", proverTerms{proveWindow: time.Second}, watch.scheduler); err != nil {
 			return err
+		}
+		if embedded {
+			if err := startLastResults(ctx, g, l.redis, wire.ResultQueue(l.deployment.Wire(), wire.Address(l.from[keyProver].Address()))); err != nil {
+				return err
+			}
 		}
 		if err := startWorker(ctx, g, workerParts{redis: l.redis, slots: l.opts.Slots, name: "local", insecure: true, observe: watch.worker}); err != nil {
 			return err
@@ -164,11 +172,9 @@ func (l *local) startRoles(watch observers) func(context.Context, *group) error 
 
 // publish writes node.json, by which other commands find this process.
 func (l *local) publish(_ context.Context, g *group) error {
-	l.info.PID, l.info.Started = os.Getpid(), time.Now().UTC()
 	l.info.ChainID, l.info.Registry = l.client.ID(), l.deployment.Registry()
 	l.info.RPC, l.info.Project = l.client.URL(), l.state.Project
 	l.info.Sequencer, l.info.Mining = reachable(l.sequencer.Addr()), reachable(l.sequencer.MiningAddr())
 	l.info.Scheduler = l.scheduler.URL()
-	g.onClose(func() error { return removeInfo(g.opts.Dir) })
-	return l.info.save(g.opts.Dir)
+	return g.record(upRole, l.info)
 }

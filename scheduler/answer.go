@@ -21,21 +21,59 @@ type answerRow struct {
 	tasks []wire.Hash
 }
 
-// answer accepts the offers of tasks that solve, in batches, claims those that
-// solve and wait for any prover, and declines those of declined tasks. What is sent is stored first, so that a restart
-// sends the same transaction under the same key.
+// maxAnswers is how many transactions of each kind of answer are in flight at
+// a time.
+const maxAnswers = 16
+
+// answerer accepts the offers of tasks that solve, in batches, claims those
+// that solve and wait for any prover, and declines those of declined tasks.
+// What is sent is stored first, so that a restart sends the same transaction
+// under the same key. Answers do not wait for the confirmations of those before
+// them: the next offer's window runs meanwhile.
+type answerer struct {
+	*Scheduler
+	// inFlight has a pool for each kind, so that no number of declines keeps
+	// an acceptance waiting.
+	inFlight map[CallKind]*pool[string]
+	prepared time.Time
+}
+
+func newAnswerer(s *Scheduler) *answerer {
+	a := &answerer{Scheduler: s, inFlight: map[CallKind]*pool[string]{}}
+	for _, kind := range answerKinds {
+		a.inFlight[kind] = &pool[string]{limit: maxAnswers}
+	}
+	return a
+}
+
+// answerKinds are the kinds of answers, the most urgent first.
+var answerKinds = []CallKind{CallAccept, CallClaim, CallDecline}
+
 func (s *Scheduler) answer(ctx context.Context, ready func()) error {
 	wake, leave := s.bell.listen()
 	defer leave()
+	a := newAnswerer(s)
+	defer a.wait()
 	ready()
-	return s.loop(ctx, "answer", wake, s.cfg.Poll, s.answerOffers)
+	return s.loop(ctx, "answer", wake, s.cfg.Poll, a.step)
 }
 
-func (s *Scheduler) answerOffers(ctx context.Context) error {
-	if err := s.prepareAnswers(ctx); err != nil {
-		return err
+func (a *answerer) wait() {
+	for _, p := range a.inFlight {
+		p.wait()
 	}
-	return s.sendAnswers(ctx)
+}
+
+// step prepares and sends. While acceptances are in flight new ones are
+// gathered for a moment: one transaction for many costs less than many.
+func (a *answerer) step(ctx context.Context) error {
+	if now := time.Now(); a.inFlight[CallAccept].idle() || now.Sub(a.prepared) >= a.cfg.Poll {
+		a.prepared = now
+		if err := a.prepareAnswers(ctx); err != nil {
+			return err
+		}
+	}
+	return a.startAnswers(ctx)
 }
 
 func (s *Scheduler) prepareAnswers(ctx context.Context) error {
@@ -116,27 +154,47 @@ func (t *txn) putAnswer(kind CallKind, ids []wire.Hash) error {
 		fmt.Sprintf("%s/%d/%x", kind, n, digest[:8]), kind, string(text), millis(t.now))
 }
 
-func (s *Scheduler) sendAnswers(ctx context.Context) error {
-	rows, err := collect(ctx, s.store.db.Read(), func(row scanner) (answerRow, error) {
-		var a answerRow
+func (a *answerer) startAnswers(ctx context.Context) error {
+	rows, err := collect(ctx, a.store.db.Read(), func(row scanner) (answerRow, error) {
+		var r answerRow
 		var text string
-		if err := row.Scan(&a.key, &a.kind, &text); err != nil {
-			return a, err
+		if err := row.Scan(&r.key, &r.kind, &text); err != nil {
+			return r, err
 		}
-		return a, json.Unmarshal([]byte(text), &a.tasks)
+		return r, json.Unmarshal([]byte(text), &r.tasks)
 	}, `SELECT key, kind, tasks FROM answers ORDER BY at, key`)
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
-		if err := s.sendAnswer(ctx, row); err != nil {
-			return err
+	for _, kind := range answerKinds {
+		for _, row := range rows {
+			if row.kind == kind && !a.inFlight[kind].start(row.key, func() { a.sendOne(ctx, row) }) {
+				break
+			}
 		}
 	}
 	return nil
 }
 
+// sendOne keeps its place for a moment after a failure, so that an endpoint
+// that is away is not asked at every wake.
+func (s *Scheduler) sendOne(ctx context.Context, row answerRow) {
+	err := s.sendAnswer(ctx, row)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	s.logger.WarnContext(ctx, "answer will be sent again", "key", row.key, "error", err)
+	select {
+	case <-ctx.Done():
+	case <-time.After(s.cfg.RetryMin):
+	}
+}
+
 func (s *Scheduler) sendAnswer(ctx context.Context, row answerRow) error {
+	// The row may have been read just before its sending ended.
+	if there, err := s.store.hasAnswer(ctx, row.key); err != nil || !there {
+		return err
+	}
 	failpoint.Hit("scheduler.answer_send.before")
 	receipt, err := s.chain.Send(ctx, row.key, Call{Kind: row.kind, Tasks: row.tasks})
 	failpoint.Hit("scheduler.answer_send.after")
@@ -174,6 +232,12 @@ func (s *Scheduler) sendAnswer(ctx context.Context, row answerRow) error {
 	})
 	failpoint.Hit("scheduler.answer_seen.after")
 	return err
+}
+
+func (s *Store) hasAnswer(ctx context.Context, key string) (bool, error) {
+	var n int
+	err := s.db.Read().QueryRowContext(ctx, `SELECT COUNT(*) FROM answers WHERE key = ?`, key).Scan(&n)
+	return n > 0, err
 }
 
 // eachAnswering changes the tasks of an answer that still wait for it: the

@@ -2,6 +2,8 @@ package scheduler
 
 import (
 	"context"
+	"math/big"
+	"time"
 
 	"github.com/gristmill-zk/gristmill/wire"
 )
@@ -20,8 +22,9 @@ type Chain interface {
 	VerifyingKey(ctx context.Context, id wire.Hash) ([]byte, error)
 	// DeviceAllowed asks the project's allow-list.
 	DeviceAllowed(ctx context.Context, project uint64, device wire.Hash) (bool, error)
-	// URLs are the data endpoints that a sequencer registered.
-	URLs(ctx context.Context, operator wire.Address) ([]string, error)
+	// URLs are the data endpoints that an account registered: an operator of
+	// blocks or a sequencer key.
+	URLs(ctx context.Context, account wire.Address) ([]string, error)
 	// Record is the task as the head block has it; the zero record if the
 	// head does not know it.
 	Record(ctx context.Context, task wire.Hash) (Record, error)
@@ -31,6 +34,9 @@ type Chain interface {
 	OptedIn(ctx context.Context, project uint64) (bool, error)
 	// Time is the head block's, in unix seconds.
 	Time(ctx context.Context) (uint64, error)
+	// Lag is how long after its block an event is seen, the confirmations that
+	// are waited for at the pace of the latest blocks.
+	Lag(ctx context.Context) (time.Duration, error)
 	// Send puts a call on chain exactly once for each key.
 	Send(ctx context.Context, key string, call Call) (Receipt, error)
 	// Await returns as Send does for the call that was sent with that key,
@@ -107,6 +113,13 @@ type Version struct {
 	BatchSize    uint32
 	PayloadLimit uint32
 	Outputs      uint16
+	// AcceptWindow is how long an offer stands for certain.
+	AcceptWindow time.Duration
+	// ProveWindow is the time from acceptance to the deadline.
+	ProveWindow time.Duration
+	// Reward of a settled task, all shares included, in the smallest unit of
+	// the project's token; nil is none.
+	Reward *big.Int
 }
 
 // Record is a task as the head has it.
@@ -116,6 +129,8 @@ type Record struct {
 	Draw     uint32
 	AcceptBy uint64
 	Deadline uint64
+	// Sequencer is the key that authorised the task.
+	Sequencer wire.Address
 }
 
 // Self is this prover's registration.

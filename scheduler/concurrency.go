@@ -70,6 +70,13 @@ func (p *pool[K]) start(key K, fn func()) (room bool) {
 	return len(p.busy) < p.limit
 }
 
+// idle says whether nothing runs.
+func (p *pool[K]) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.busy) == 0
+}
+
 // wait returns when nothing runs any more.
 func (p *pool[K]) wait() { p.all.Wait() }
 

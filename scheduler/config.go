@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/url"
 	"time"
@@ -30,7 +31,8 @@ type Config struct {
 	// PublicURL is where workers reach that listener; default is the address
 	// it listens on, which serves workers of the same machine.
 	PublicURL string
-	// DataURLs are asked for bodies after the block's sequencer.
+	// DataURLs are asked for bodies after the block's operator and the
+	// sequencer that authorised the task.
 	DataURLs []string
 	// HTTP fetches bodies; default is a client without proxies' surprises and
 	// FetchTimeout a request.
@@ -58,12 +60,22 @@ type Config struct {
 	// Settles is how many settlements are in flight at a time; default 16.
 	Settles int
 
+	// MinProveWindow is the least time to prove that this prover takes a task
+	// for; offers of project versions with less are declined, as a bond is lost
+	// with each missed deadline. Default 1 minute; 1 s takes all that there are.
+	MinProveWindow time.Duration
+	// MinReward is the least reward that it takes a task for, shares included,
+	// in the smallest unit of whatever token the project pays in; offers of
+	// versions with less are declined. Default nil takes any, none included.
+	MinReward *big.Int
+
 	// SkipClaim leaves waiting tasks of projects opted in to to others.
 	SkipClaim bool
 	// SkipAdvance leaves offers that others let pass as they are.
 	SkipAdvance bool
-	// Reassign takes accepted tasks from provers that are past the deadline.
-	Reassign bool
+	// SkipReassign leaves accepted tasks with provers that are past the
+	// deadline.
+	SkipReassign bool
 
 	// Retention is how long bodies and others' tasks are kept after their
 	// end; default 7 days.
@@ -76,6 +88,10 @@ type Config struct {
 	// DutyPoll is how often offers of others, waiting tasks and this prover's
 	// own standing are looked at; default 3 s.
 	DutyPoll time.Duration
+
+	// SilentAfter is how long the chain, or the queue while attempts run, may
+	// not have answered before /healthz says so; default 1 minute.
+	SilentAfter time.Duration
 
 	// Observe is called for every event, one after the other, and must not
 	// block; nil observes nothing.
@@ -95,10 +111,12 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RetryMax, 30*time.Second)
 	setDefault(&c.AcceptBatch, 32)
 	setDefault(&c.Settles, 16)
+	setDefault(&c.MinProveWindow, time.Minute)
 	setDefault(&c.Retention, 7*24*time.Hour)
 	setDefault(&c.Poll, time.Second)
 	setDefault(&c.ChainPoll, 500*time.Millisecond)
 	setDefault(&c.DutyPoll, 3*time.Second)
+	setDefault(&c.SilentAfter, time.Minute)
 	if c.Observe == nil {
 		c.Observe = func(Event) {}
 	}
@@ -141,11 +159,15 @@ func (c Config) validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"FetchTimeout": c.FetchTimeout, "LostAfter": c.LostAfter, "RetryMin": c.RetryMin, "RetryMax": c.RetryMax,
-		"Retention": c.Retention, "Poll": c.Poll, "ChainPoll": c.ChainPoll, "DutyPoll": c.DutyPoll,
+		"MinProveWindow": c.MinProveWindow,
+		"Retention":      c.Retention, "Poll": c.Poll, "ChainPoll": c.ChainPoll, "DutyPoll": c.DutyPoll, "SilentAfter": c.SilentAfter,
 	} {
 		if d <= 0 {
 			bad("%s is %v, want more than 0", name, d)
 		}
+	}
+	if c.MinReward != nil && c.MinReward.Sign() < 0 {
+		bad("MinReward is %v, want 0 or more", c.MinReward)
 	}
 	if c.RetryMin > c.RetryMax {
 		bad("RetryMin %v is above RetryMax %v", c.RetryMin, c.RetryMax)

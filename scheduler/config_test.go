@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"context"
 	"errors"
+	"math/big"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 		"DB is required":         func(c *scheduler.Config) { c.DB = "" },
 		"Attempts is -1":         func(c *scheduler.Config) { c.Attempts = -1 },
 		"Settles is 5000":        func(c *scheduler.Config) { c.Settles = 5000 },
+		"MinProveWindow is -1s":  func(c *scheduler.Config) { c.MinProveWindow = -time.Second },
+		"MinReward is -1":        func(c *scheduler.Config) { c.MinReward = big.NewInt(-1) },
 		"LostAfter is -1s":       func(c *scheduler.Config) { c.LostAfter = -time.Second },
 		"RetryMin 1h0m0s":        func(c *scheduler.Config) { c.RetryMin = time.Hour },
 		`"nowhere" is not`:       func(c *scheduler.Config) { c.PublicURL = "nowhere" },

@@ -63,14 +63,14 @@ func (cfg childConfig) run(ctx context.Context) error {
 	logger := slog.New(slog.DiscardHandler)
 	remote := &remoteChain{deployment: cfg.Deployment, url: cfg.Chain}
 	q, err := queue.New(queue.Config{
-		Redis: asynq.RedisClientOpt{Addr: cfg.Redis, DB: cfg.RedisDB}, Prover: me,
+		Redis: asynq.RedisClientOpt{Addr: cfg.Redis, DB: cfg.RedisDB}, Deployment: cfg.Deployment, Prover: me,
 		Poll: 20 * time.Millisecond, RetryDelay: 100 * time.Millisecond, Logger: logger,
 	})
 	if err != nil {
 		return err
 	}
 	s, err := scheduler.New(ctx, scheduler.Config{
-		Chain: remote, Dispatcher: q, Prover: me, DB: cfg.DB, Reassign: true,
+		Chain: remote, Dispatcher: q, Prover: me, DB: cfg.DB,
 		LostAfter: 300 * time.Millisecond, RetryMin: 10 * time.Millisecond, RetryMax: 50 * time.Millisecond,
 		Poll: 20 * time.Millisecond, ChainPoll: 10 * time.Millisecond, DutyPoll: 20 * time.Millisecond,
 		Retention: 400 * time.Millisecond, Logger: logger,
@@ -275,6 +275,10 @@ func (c *remoteChain) OptedIn(ctx context.Context, project uint64) (bool, error)
 }
 
 func (c *remoteChain) Time(ctx context.Context) (uint64, error) { return ask[uint64](ctx, c, "Time") }
+
+func (c *remoteChain) Lag(ctx context.Context) (time.Duration, error) {
+	return ask[time.Duration](ctx, c, "Lag")
+}
 
 func (c *remoteChain) Send(ctx context.Context, key string, call scheduler.Call) (scheduler.Receipt, error) {
 	return ask[scheduler.Receipt](ctx, c, "Send", key, call)

@@ -2,9 +2,11 @@ package scheduler_test
 
 import (
 	"bytes"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -128,6 +130,58 @@ func TestAnotherSourceServesWhatTheFirstSpoils(t *testing.T) {
 	t.Cleanup(liar.Close)
 	e.cfg.DataURLs = e.chain.urls
 	e.chain.urls = []string{"ftp://nowhere", liar.URL}
+	s, _ := e.start(t)
+	e.workers(t)
+	await(t, s, e.mine(t, me), scheduler.Settled)
+}
+
+// A block by a miner that serves nothing cannot hide the data from provers: the
+// sequencer that authorised the task has it.
+func TestTheAuthorisingSequencerServesWhatTheOperatorDoesNot(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	sequencer := wire.Address{0x5e}
+	e.chain.signer = sequencer
+	e.chain.urlsOf = map[wire.Address][]string{sequencer: e.chain.urls}
+	e.chain.urls = nil
+	s, _ := e.start(t)
+	e.workers(t)
+	await(t, s, e.mine(t, me), scheduler.Settled)
+}
+
+func TestOffersBelowTheProversTermsAreDeclined(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil  func(*env)
+		reason string
+	}{
+		"too little time, by the default": {func(e *env) { e.chain.version.ProveWindow = 59 * time.Second }, "prove window of 59s is below the 1m0s"},
+		"too little time":                 {func(e *env) { e.cfg.MinProveWindow = window*time.Second + 1 }, "prove window of 1m40s is below the 1m40.000000001s"},
+		"too little money":                {func(e *env) { e.cfg.MinReward = big.NewInt(1001) }, "reward of 1000 is below the 1001"},
+		"no money":                        {func(e *env) { e.chain.version.Reward, e.cfg.MinReward = nil, big.NewInt(1) }, "reward of 0 is below the 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t)
+			c.spoil(e)
+			s, _ := e.start(t)
+			e.workers(t)
+			offered, waiting := e.mine(t, me), e.mine(t, wire.Address{})
+			require.Contains(t, await(t, s, offered, scheduler.Declined).Reason, c.reason)
+			require.Contains(t, await(t, s, waiting, scheduler.Declined).Reason, c.reason, "nor claimed")
+			require.Eventually(t, func() bool { return chainStatus(t, s, e, offered) == scheduler.ChainWaiting }, patience, tick, "declined on chain")
+			e.chain.Set(func(c *fakeChain) {
+				require.Zero(t, c.attempts[scheduler.CallAccept])
+				require.Zero(t, c.attempts[scheduler.CallClaim])
+			})
+		})
+	}
+}
+
+func TestOffersAtTheProversTermsAreTaken(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.cfg.MinProveWindow, e.cfg.MinReward = window*time.Second, big.NewInt(1000)
 	s, _ := e.start(t)
 	e.workers(t)
 	await(t, s, e.mine(t, me), scheduler.Settled)

@@ -26,7 +26,7 @@ func (s *Scheduler) follow(ctx context.Context) error {
 	}
 	for {
 		batch, err := s.chain.Next(ctx, position)
-		if err != nil {
+		if s.chainSeen.tried(err) != nil {
 			return fmt.Errorf("read the chain: %w", err)
 		}
 		if len(batch.Events) > 0 || batch.Rollback != nil || !slices.Equal(batch.Next, position) {
@@ -34,7 +34,6 @@ func (s *Scheduler) follow(ctx context.Context) error {
 				return err
 			}
 		}
-		s.seenChain()
 		position = batch.Next
 		if !batch.More && batch.Rollback == nil {
 			return nil

@@ -29,18 +29,42 @@ func (s *Scheduler) startAttempts(ctx context.Context) error {
 	return s.queueAttempts(ctx)
 }
 
+// byUrgency orders tasks by what is lost if they come late: a bond, an offer,
+// nothing.
+const byUrgency = `CASE status WHEN 'accepted' THEN 0 WHEN 'offered' THEN 1 ELSE 2 END,
+ CASE status WHEN 'accepted' THEN deadline ELSE accept_by END, created_at`
+
 func (s *Scheduler) numberAttempts(ctx context.Context) error {
-	var failed error
-	err := s.eachDue(ctx, Fetched, func(t *Task) bool {
-		failpoint.Hit("scheduler.attempt.before")
-		failed = s.store.update(ctx, func(tx *txn) error { return tx.numberAttempt(t.ID) })
-		failpoint.Hit("scheduler.attempt.after")
-		return failed == nil
-	})
-	if err == nil {
-		err = failed
+	due, err := listTasks(ctx, s.store.db.Read(), `state = ? AND next_at <= ? ORDER BY `+byUrgency+` LIMIT 200`, Fetched, millis(time.Now()))
+	if err != nil || len(due) == 0 {
+		return err
 	}
-	return err
+	pressed, err := s.pressed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range due {
+		if pressed && t.Status == ChainWaiting {
+			continue
+		}
+		failpoint.Hit("scheduler.attempt.before")
+		err := s.store.update(ctx, func(tx *txn) error { return tx.numberAttempt(t.ID) })
+		failpoint.Hit("scheduler.attempt.after")
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pressed says whether an accepted task waits for a worker's first word. The
+// queue is first come, first served, so what costs a bond goes in before work
+// that is anybody's. A task that failed too often holds nothing up.
+func (s *Scheduler) pressed(ctx context.Context) (bool, error) {
+	me := s.cfg.Prover
+	tasks, err := listTasks(ctx, s.store.db.Read(), `status = ? AND prover = ? AND state IN (?, ?) AND failures < ? LIMIT 1`,
+		ChainAccepted, me[:], Fetched, Dispatched, s.cfg.Attempts)
+	return len(tasks) > 0, err
 }
 
 func (t *txn) numberAttempt(id wire.Hash) error {
@@ -61,7 +85,7 @@ func (t *txn) numberAttempt(id wire.Hash) error {
 // queueAttempts queues what is numbered and not known to be in the queue.
 func (s *Scheduler) queueAttempts(ctx context.Context) error {
 	tasks, err := listTasks(ctx, s.store.db.Read(), `state = ? AND EXISTS (SELECT 1 FROM attempts a
- WHERE a.task = tasks.id AND a.attempt = tasks.attempt AND a.state = ?) LIMIT 200`, Dispatched, AttemptNew)
+ WHERE a.task = tasks.id AND a.attempt = tasks.attempt AND a.state = ?) ORDER BY `+byUrgency+` LIMIT 200`, Dispatched, AttemptNew)
 	if err != nil {
 		return err
 	}
@@ -84,18 +108,22 @@ func (s *Scheduler) queueAttempt(ctx context.Context, t *Task) error {
 	failpoint.Hit("scheduler.dispatch.before")
 	err = s.queue.Dispatch(ctx, job)
 	failpoint.Hit("scheduler.dispatch.after")
-	if err != nil {
-		return fmt.Errorf("dispatch %s: %w", wire.JobID(t.ID, t.Attempt), err)
+	if s.queueSeen.tried(err) != nil {
+		return fmt.Errorf("dispatch %s: %w", job.ID(), err)
 	}
-	s.seenQueue()
+	var stopped bool
 	err = s.store.update(ctx, func(tx *txn) error {
 		a, err := tx.attempt(t.ID, t.Attempt)
+		stopped = a.State == AttemptStopped
 		if err != nil || a.State != AttemptNew { // a quick worker was first
 			return err
 		}
 		return tx.setAttempt(t.ID, t.Attempt, AttemptSent, "", "")
 	})
 	failpoint.Hit("scheduler.sent.after")
+	if err == nil && stopped { // before it was in the queue, so the queue forgot it
+		err = s.queue.Stop(ctx, job.ID())
+	}
 	return err
 }
 
@@ -107,6 +135,11 @@ func unqueueable(t *Task, why error) wire.Result {
 	r.TaskID, r.Attempt, r.Worker, r.Kind = t.ID, t.Attempt, "none", wire.ResultFailed
 	r.Error = &wire.WorkError{Code: "unqueueable", Message: why.Error()}
 	return r
+}
+
+// jobID is the queue's name for an attempt of this prover's.
+func (s *Scheduler) jobID(task wire.Hash, attempt uint32) string {
+	return wire.JobID(s.chain.Deployment(), s.cfg.Prover, task, attempt)
 }
 
 func (s *Scheduler) job(ctx context.Context, t *Task) (wire.Job, error) {
@@ -129,14 +162,10 @@ func (s *Scheduler) job(ctx context.Context, t *Task) (wire.Job, error) {
 	job.Deployment, job.TaskID, job.Attempt, job.Prover = s.chain.Deployment(), t.ID, t.Attempt, s.cfg.Prover
 	job.Project, job.Version = t.Project, t.Version
 	job.BundleDigest, job.BundleURI = version.BundleDigest, version.BundleURI
+	job.VKID, job.Outputs = version.VKID, version.Outputs
 	job.DataHash, job.DataURLs = t.DataHash, sources
 	job.BatchSize, job.PayloadLimit, job.Count = version.BatchSize, version.PayloadLimit, t.Count
 	job.DataCommitment = t.DataCommitment
-	job.ReplyQueue = wire.ResultQueue(s.cfg.Prover)
-	// A late task is still settled as long as it is this prover's, so only a
-	// deadline ahead is passed on.
-	if deadline := int64(t.Deadline); deadline > time.Now().Unix() {
-		job.Deadline = deadline
-	}
+	job.ReplyQueue = wire.ResultQueue(job.Deployment, s.cfg.Prover)
 	return job, nil
 }

@@ -13,13 +13,14 @@ type Dispatcher interface {
 	// Check says in clear words why the queue cannot be relied on; nil if it
 	// can.
 	Check(ctx context.Context) error
-	// Dispatch queues a job. A job with the same task and attempt that is
+	// Dispatch queues a job, also one that was stopped before: a store that
+	// was made anew uses the old ids again. A job with the same id that is
 	// already there is a success.
 	Dispatch(ctx context.Context, job wire.Job) error
-	// Status asks what became of a job.
-	Status(ctx context.Context, task wire.Hash, attempt uint32) (JobStatus, error)
-	// Stop asks that a job be not run, or be interrupted. It may be ignored.
-	Stop(ctx context.Context, task wire.Hash, attempt uint32) error
+	// Status asks what became of the job with that id.
+	Status(ctx context.Context, id string) (JobStatus, error)
+	// Stop asks that the job be not run, or be interrupted. It may be ignored.
+	Stop(ctx context.Context, id string) error
 	// Results calls handle for every result until ctx ends, several at a
 	// time, and again later for one that handle returned an error for. It
 	// calls ready once it listens and returns when no handle runs any more.

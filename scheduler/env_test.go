@@ -151,6 +151,19 @@ func newWorld(t testingT, dir string) *env {
 	return e
 }
 
+// another is a second prover's side of the same world.
+func (e *env) another(t *testing.T, prover wire.Address) *env {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	second := &env{
+		circuit: e.circuit, chain: e.chain, queue: dispatchertest.NewMemory(), signer: e.signer, bodies: e.bodies, seed: e.seed, cfg: e.cfg,
+	}
+	second.cfg.Chain, second.cfg.Dispatcher, second.cfg.Prover = e.chain.As(prover), second.queue, prover
+	second.cfg.DB, second.cfg.Observe = filepath.Join(t.TempDir(), "scheduler.db"), second.observe
+	return second
+}
+
 func (e *env) observe(event scheduler.Event) {
 	e.mu.Lock()
 	e.events = append(e.events, event)
@@ -254,6 +267,11 @@ func (e *env) provedResult(t testingT, job wire.Job) wire.Result {
 	return r
 }
 
+// jobID is an attempt's id in the queue.
+func (e *env) jobID(task wire.Hash, attempt uint32) string {
+	return wire.JobID(e.chain.d, me, task, attempt)
+}
+
 // start runs a scheduler on the env's store until the test, or stop, ends it.
 func (e *env) start(t *testing.T) (*scheduler.Scheduler, func()) {
 	t.Helper()
@@ -297,7 +315,7 @@ func (e *env) workers(t *testing.T) (stop func()) {
 		defer ticker.Stop()
 		for ctx.Err() == nil {
 			if job := e.queue.Take(); job != nil {
-				e.queue.Beat(wire.JobID(job.TaskID, job.Attempt), time.Minute)
+				e.queue.Beat(job.ID(), time.Minute)
 				e.queue.Report(solvedResult(*job))
 				e.queue.Report(e.provedResult(t, *job))
 				continue

@@ -31,9 +31,21 @@ func (d *Driver) Services() []func(context.Context) error {
 		}
 	}
 	return []func(context.Context) error{
-		d.s.follow, inPool(d.s.startFetches), d.s.startAttempts, d.s.answerOffers,
-		inPool(d.s.startSettles), d.s.fillGas, d.r.step,
+		d.s.follow, inPool(d.s.startFetches), d.s.startAttempts, d.answer,
+		inPool(d.s.startSettles), d.s.fillGas, d.duties, d.r.step,
 	}
+}
+
+func (d *Driver) answer(ctx context.Context) error {
+	a := newAnswerer(d.s)
+	defer a.wait()
+	return a.step(ctx)
+}
+
+func (d *Driver) duties(ctx context.Context) error {
+	duty := newDuty(d.s)
+	defer duty.pushes.wait()
+	return duty.step(ctx)
 }
 
 // Step runs every service once.

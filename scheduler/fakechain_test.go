@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/gristmill-zk/gristmill/chain"
 	"github.com/gristmill-zk/gristmill/internal/groth16vk"
@@ -26,7 +28,10 @@ type fakeChain struct {
 	prover   wire.Address // who sends
 	key      []byte       // the verifying key of the one version
 	version  scheduler.Version
-	urls     []string
+	urls     []string // of every operator
+	urlsOf   map[wire.Address][]string
+	signer   wire.Address // who authorised the tasks
+	lag      time.Duration
 	banned   map[wire.Hash]bool
 	blocks   []fakeBlock
 	sent     map[string]*fakeSend
@@ -50,13 +55,18 @@ type fakeBlock struct {
 	bodies map[wire.Hash]scheduler.Mined
 }
 
+// fakeSend is a call as the manager of transactions journals it.
 type fakeSend struct {
+	by      wire.Address
 	call    scheduler.Call
 	block   int
 	receipt scheduler.Receipt
+	err     error // how it was refused when it was sent again
+	lost    bool  // its block is gone; it is not sent again yet
 }
 
 func newFakeChain(prover wire.Address, version scheduler.Version, key []byte) *fakeChain {
+	version.ProveWindow, version.Reward = window*time.Second, big.NewInt(1000)
 	c := &fakeChain{
 		d: wire.Deployment{ChainID: 1337, Registry: wire.Address{9}}, prover: prover, key: key, version: version,
 		banned: map[wire.Hash]bool{}, sent: map[string]*fakeSend{}, settles: map[wire.Hash]int{}, attempts: map[scheduler.CallKind]int{},
@@ -125,6 +135,18 @@ func (c *fakeChain) Offer(id wire.Hash, to wire.Address) {
 	c.offer(id, to, scheduler.ChainEvent{Kind: scheduler.EventMissed})
 }
 
+// Accept makes another prover hold a task that waits or is offered to it.
+func (c *fakeChain) Accept(id wire.Hash, by wire.Address) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.tip().tasks[id]
+	kind := scheduler.CallClaim
+	if r.Status == scheduler.ChainOffered {
+		kind = scheduler.CallAccept
+	}
+	_, _ = c.call(by, scheduler.Call{Kind: kind, Tasks: []wire.Hash{id}})
+}
+
 // Kill ends a task.
 func (c *fakeChain) Kill(id wire.Hash, kind scheduler.ChainEventKind, status scheduler.ChainStatus) {
 	c.mu.Lock()
@@ -132,28 +154,46 @@ func (c *fakeChain) Kill(id wire.Hash, kind scheduler.ChainEventKind, status sch
 	c.change(id, scheduler.Record{Status: status}, scheduler.ChainEvent{Kind: kind, Reason: "no takers"})
 }
 
-// Reorg drops the last blocks. Transactions in them are, as the manager does,
-// sent again if resend is set.
+// Reorg drops the last blocks. The manager keeps its journal, in which their
+// transactions have receipts still, until it sends them again: at once if
+// resend is set, else with Resend.
 func (c *fakeChain) Reorg(depth int, resend bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	keep := max(1, len(c.blocks)-depth)
 	c.blocks = c.blocks[:keep]
-	var again []*fakeSend
-	for key, s := range c.sent {
-		if s.block >= keep {
-			if resend {
-				again = append(again, s)
-			}
-			delete(c.sent, key)
+	for _, s := range c.sent {
+		if s.err == nil && !s.lost && s.block >= keep {
+			s.lost = true
 			if s.call.Kind == scheduler.CallSettle {
 				c.settles[s.call.Tasks[0]]--
 			}
 		}
 	}
+	if resend {
+		c.resend()
+	}
+}
+
+// Resend has the manager send again what reorganisations dropped.
+func (c *fakeChain) Resend() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resend()
+}
+
+func (c *fakeChain) resend() {
+	var again []*fakeSend
+	for _, s := range c.sent {
+		if s.lost {
+			again = append(again, s)
+		}
+	}
 	slices.SortFunc(again, func(a, b *fakeSend) int { return a.block - b.block })
 	for _, s := range again {
-		_, _ = c.execute("reorg", s.call)
+		s.lost = false
+		s.receipt, s.err = c.execute(s.by, s.call)
+		s.block = len(c.blocks) - 1
 	}
 }
 
@@ -218,9 +258,12 @@ func (c *fakeChain) DeviceAllowed(_ context.Context, _ uint64, device wire.Hash)
 	return !c.banned[device], c.down
 }
 
-func (c *fakeChain) URLs(context.Context, wire.Address) ([]string, error) {
+func (c *fakeChain) URLs(_ context.Context, account wire.Address) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if urls, set := c.urlsOf[account]; set {
+		return slices.Clone(urls), c.down
+	}
 	return slices.Clone(c.urls), c.down
 }
 
@@ -231,6 +274,7 @@ func (c *fakeChain) Record(_ context.Context, task wire.Hash) (scheduler.Record,
 	if !ok {
 		r.Status = scheduler.ChainGone
 	}
+	r.Sequencer = c.signer
 	return r, c.down
 }
 
@@ -258,7 +302,37 @@ func (c *fakeChain) Receipt(_ context.Context, tx wire.Hash) (scheduler.Receipt,
 	return scheduler.Receipt{Tx: tx, Gas: 4242}, c.down
 }
 
+func (c *fakeChain) Lag(context.Context) (time.Duration, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lag, c.down
+}
+
+// As is the chain as another prover has it, with a journal of its own.
+func (c *fakeChain) As(prover wire.Address) scheduler.Chain { return fakeChainOf{c, prover} }
+
+type fakeChainOf struct {
+	*fakeChain
+	by wire.Address
+}
+
+func (c fakeChainOf) Send(ctx context.Context, key string, call scheduler.Call) (scheduler.Receipt, error) {
+	return c.send(ctx, c.by, key, call)
+}
+
+func (c fakeChainOf) Await(ctx context.Context, key string) (scheduler.Receipt, error) {
+	return c.awaitSend(ctx, c.by, key)
+}
+
 func (c *fakeChain) Send(ctx context.Context, key string, call scheduler.Call) (scheduler.Receipt, error) {
+	return c.send(ctx, c.prover, key, call)
+}
+
+func (c *fakeChain) Await(ctx context.Context, key string) (scheduler.Receipt, error) {
+	return c.awaitSend(ctx, c.prover, key)
+}
+
+func (c *fakeChain) send(ctx context.Context, by wire.Address, key string, call scheduler.Call) (scheduler.Receipt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := errors.Join(c.down, ctx.Err()); err != nil {
@@ -267,102 +341,116 @@ func (c *fakeChain) Send(ctx context.Context, key string, call scheduler.Call) (
 	if c.unsent && call.Kind == scheduler.CallSettle {
 		return scheduler.Receipt{}, errOffline
 	}
-	if s, ok := c.sent[key]; ok {
+	journal := by.String() + " " + key
+	if s, ok := c.sent[journal]; ok {
 		if fmt.Sprint(s.call) != fmt.Sprint(call) {
 			return scheduler.Receipt{}, chain.ErrKeyReused
 		}
-		return s.receipt, nil
+		return c.journalled(journal)
 	}
-	receipt, err := c.execute(key, call)
-	if err == nil && c.dropped {
+	receipt, err := c.execute(by, call)
+	if err != nil {
+		return receipt, err
+	}
+	c.sent[journal] = &fakeSend{by: by, call: call, block: len(c.blocks) - 1, receipt: receipt}
+	if c.dropped {
 		err = errOffline
 	}
 	return receipt, err
 }
 
-func (c *fakeChain) Await(ctx context.Context, key string) (scheduler.Receipt, error) {
+func (c *fakeChain) awaitSend(ctx context.Context, by wire.Address, key string) (scheduler.Receipt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := errors.Join(c.down, ctx.Err()); err != nil {
 		return scheduler.Receipt{}, err
 	}
-	if s, ok := c.sent[key]; ok {
-		return s.receipt, nil
+	return c.journalled(by.String() + " " + key)
+}
+
+// journalled is what the journal has of a call. A refused one is told and then
+// forgotten, so that it may be made again.
+func (c *fakeChain) journalled(key string) (scheduler.Receipt, error) {
+	s, ok := c.sent[key]
+	if !ok {
+		return scheduler.Receipt{}, nil
 	}
-	return scheduler.Receipt{}, nil
+	if s.err != nil {
+		delete(c.sent, key)
+		return scheduler.Receipt{}, s.err
+	}
+	return s.receipt, nil
 }
 
 func revert(name string) error { return &chain.RevertError{Name: name} }
 
-func (c *fakeChain) execute(key string, call scheduler.Call) (scheduler.Receipt, error) {
+func (c *fakeChain) execute(by wire.Address, call scheduler.Call) (scheduler.Receipt, error) {
 	c.attempts[call.Kind]++
 	if c.refuse != nil && c.refuse(call) {
 		return scheduler.Receipt{}, revert("Refused")
 	}
-	tx, err := c.call(call)
+	tx, err := c.call(by, call)
 	if err != nil {
 		return scheduler.Receipt{}, err
 	}
-	receipt := scheduler.Receipt{Tx: tx, Gas: 4242}
-	c.sent[key] = &fakeSend{call: call, block: len(c.blocks) - 1, receipt: receipt}
-	return receipt, nil
+	return scheduler.Receipt{Tx: tx, Gas: 4242}, nil
 }
 
-func (c *fakeChain) call(call scheduler.Call) (wire.Hash, error) {
+func (c *fakeChain) call(by wire.Address, call scheduler.Call) (wire.Hash, error) {
 	if call.Kind == scheduler.CallResume {
 		c.self.Idle = false
 		return c.add(c.tip().tasks, c.tip().bodies, nil), nil
 	}
 	if call.Kind == scheduler.CallAccept {
-		return c.accept(call.Tasks)
+		return c.accept(by, call.Tasks)
 	}
 	id := call.Tasks[0]
 	r, known := c.tip().tasks[id]
 	if !known {
 		return wire.Hash{}, revert("UnknownTask")
 	}
-	mine := r.Prover == c.prover
+	mine := r.Prover == by
 	switch {
 	case call.Kind == scheduler.CallDecline && r.Status == scheduler.ChainOffered && mine:
 		c.change(id, scheduler.Record{Status: scheduler.ChainWaiting, Draw: r.Draw},
 			scheduler.ChainEvent{Kind: scheduler.EventDeclined}, scheduler.ChainEvent{Kind: scheduler.EventWaiting})
 	case call.Kind == scheduler.CallClaim && r.Status == scheduler.ChainWaiting:
-		r.Status, r.Prover, r.Deadline = scheduler.ChainAccepted, c.prover, c.now+window
-		c.change(id, r, scheduler.ChainEvent{Kind: scheduler.EventAccepted, Prover: c.prover, Deadline: r.Deadline})
+		r.Status, r.Prover, r.Deadline = scheduler.ChainAccepted, by, c.now+window
+		c.change(id, r, scheduler.ChainEvent{Kind: scheduler.EventAccepted, Prover: by, Deadline: r.Deadline})
 	case call.Kind == scheduler.CallAdvance && r.Status == scheduler.ChainOffered && c.now > r.AcceptBy:
-		c.offer(id, c.prover, scheduler.ChainEvent{Kind: scheduler.EventMissed})
+		c.offer(id, by, scheduler.ChainEvent{Kind: scheduler.EventMissed})
 	case call.Kind == scheduler.CallReassign && r.Status == scheduler.ChainAccepted && c.now > r.Deadline:
-		c.offer(id, c.prover, scheduler.ChainEvent{Kind: scheduler.EventReassigned})
+		c.offer(id, by, scheduler.ChainEvent{Kind: scheduler.EventReassigned})
 	case call.Kind == scheduler.CallSettle && r.Status == scheduler.ChainAccepted && mine:
-		return c.settle(id, r, call)
+		return c.settle(by, id, r, call)
 	default:
 		return wire.Hash{}, revert("WrongStatus")
 	}
 	return wire.SHA256(c.tip().hash[:]), nil
 }
 
-func (c *fakeChain) accept(ids []wire.Hash) (wire.Hash, error) {
+func (c *fakeChain) accept(by wire.Address, ids []wire.Hash) (wire.Hash, error) {
 	tasks := maps.Clone(c.tip().tasks)
 	var events []scheduler.ChainEvent
 	for _, id := range ids {
 		r := tasks[id]
-		if r.Status != scheduler.ChainOffered || r.Prover != c.prover {
+		if r.Status != scheduler.ChainOffered || r.Prover != by {
 			return wire.Hash{}, revert("NotOffered")
 		}
 		r.Status, r.Deadline = scheduler.ChainAccepted, c.now+window
 		tasks[id] = r
-		events = append(events, scheduler.ChainEvent{Kind: scheduler.EventAccepted, Task: id, Prover: c.prover, Deadline: r.Deadline})
+		events = append(events, scheduler.ChainEvent{Kind: scheduler.EventAccepted, Task: id, Prover: by, Deadline: r.Deadline})
 	}
 	c.accepts++
 	return c.add(tasks, c.tip().bodies, events), nil
 }
 
-func (c *fakeChain) settle(id wire.Hash, r scheduler.Record, call scheduler.Call) (wire.Hash, error) {
+func (c *fakeChain) settle(by wire.Address, id wire.Hash, r scheduler.Record, call scheduler.Call) (wire.Hash, error) {
 	vk, err := groth16vk.ParseVK(c.key)
 	if err != nil {
 		return wire.Hash{}, err
 	}
-	inputs, err := wire.PublicInputs(c.d, id, c.prover, c.tip().bodies[id].DataCommitment, call.Outputs)
+	inputs, err := wire.PublicInputs(c.d, id, by, c.tip().bodies[id].DataCommitment, call.Outputs)
 	if err != nil {
 		return wire.Hash{}, err
 	}
@@ -371,7 +459,7 @@ func (c *fakeChain) settle(id wire.Hash, r scheduler.Record, call scheduler.Call
 	}
 	c.settles[id]++
 	r.Status = scheduler.ChainSettled
-	return c.change(id, r, scheduler.ChainEvent{Kind: scheduler.EventSettled, Prover: c.prover}), nil
+	return c.change(id, r, scheduler.ChainEvent{Kind: scheduler.EventSettled, Prover: by}), nil
 }
 
 // Settlements counts the settlements of a task on the canonical chain.

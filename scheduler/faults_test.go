@@ -33,10 +33,10 @@ func TestLostWorkerIsReplaced(t *testing.T) {
 	second := e.take(t)
 	require.EqualValues(t, 2, second.Attempt)
 	require.Equal(t, scheduler.AttemptLost, attempts(t, s, id)[0])
-	require.True(t, e.queue.Stopped(id, 1))
+	require.True(t, e.queue.Stopped(e.jobID(id, 1)))
 	require.Eventually(t, func() bool { return chainStatus(t, s, e, id) == scheduler.ChainAccepted }, patience, tick,
 		"that the circuit solves is known from the lost attempt")
-	e.queue.Beat(wire.JobID(id, 2), patience)
+	e.queue.Beat(e.jobID(id, 2), patience)
 	e.queue.Report(e.provedResult(t, second))
 	detail := await(t, s, id, scheduler.Settled)
 	require.Contains(t, states(detail.History), scheduler.Fetched)
@@ -50,10 +50,10 @@ func TestProofOfALostAttemptCounts(t *testing.T) {
 	id := e.mine(t, me)
 	first := e.take(t)
 	second := e.take(t)
-	e.queue.Beat(wire.JobID(id, 2), patience)
+	e.queue.Beat(e.jobID(id, 2), patience)
 	e.queue.Report(e.provedResult(t, first))
 	await(t, s, id, scheduler.Settled)
-	require.Eventually(t, func() bool { return e.queue.Stopped(id, 2) }, patience, tick, "the second attempt is not needed")
+	require.Eventually(t, func() bool { return e.queue.Stopped(e.jobID(id, 2)) }, patience, tick, "the second attempt is not needed")
 	e.queue.Report(e.provedResult(t, second))
 	e.queue.Report(failedResult(second, true))
 	require.Equal(t, scheduler.AttemptProved, attempts(t, s, id)[0])
@@ -66,7 +66,7 @@ func TestBeatingWorkerIsLeftAlone(t *testing.T) {
 	e.start(t)
 	id := e.mine(t, me)
 	e.take(t)
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	require.Never(t, func() bool { return e.queue.Take() != nil }, 3*e.cfg.LostAfter, tick)
 }
 
@@ -85,7 +85,7 @@ func TestSilenceOfTheQueueIsNotTheWorkers(t *testing.T) {
 	s, _ := e.start(t)
 	id := e.mine(t, me)
 	job := e.take(t)
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	e.queue.SetDown(errOffline)
 	require.Never(t, func() bool { return len(attempts(t, s, id)) != 1 }, 3*e.cfg.LostAfter, tick)
 	e.queue.SetDown(nil)
@@ -142,7 +142,7 @@ func TestResultsOfAttemptsNeverMadeAreDropped(t *testing.T) {
 	s, _ := e.start(t)
 	id := e.mine(t, me)
 	job := e.take(t)
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	future, stranger := job, job
 	future.Attempt, stranger.TaskID = 9, wire.Hash{0x99}
 	e.queue.Report(e.provedResult(t, future))
@@ -178,7 +178,7 @@ func TestWrongProofsAreRefusedAndMadeAgain(t *testing.T) {
 			s, _ := e.start(t)
 			id := e.mine(t, me)
 			job := e.take(t)
-			e.queue.Beat(wire.JobID(id, 1), patience)
+			e.queue.Beat(e.jobID(id, 1), patience)
 			bad := e.provedResult(t, job)
 			spoil(e, bad.ProofEnvelope, job)
 			e.queue.Report(bad)
@@ -249,7 +249,7 @@ func TestAcceptedTaskIsNeverDeclined(t *testing.T) {
 	s, _ := e.start(t)
 	id := e.mine(t, me)
 	job := e.take(t)
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	e.queue.Report(solvedResult(job))
 	require.Eventually(t, func() bool { return chainStatus(t, s, e, id) == scheduler.ChainAccepted }, patience, tick)
 	for range 2 * e.cfg.Attempts {
@@ -268,7 +268,7 @@ func TestTaskGivenToAnotherIsLost(t *testing.T) {
 	job := e.take(t)
 	e.chain.Offer(id, other)
 	require.Contains(t, await(t, s, id, scheduler.Lost).Reason, other.String())
-	require.Eventually(t, func() bool { return e.queue.Stopped(id, 1) }, patience, tick)
+	require.Eventually(t, func() bool { return e.queue.Stopped(e.jobID(id, 1)) }, patience, tick)
 	e.queue.Report(e.provedResult(t, job)) // kept, should it come back
 	require.Eventually(t, func() bool { _, err := s.Store().Proof(t.Context(), id); return err == nil }, patience, tick)
 	e.chain.Offer(id, me)
@@ -424,7 +424,7 @@ func TestAbsentChainStopsNothingForGood(t *testing.T) {
 	id := e.mine(t, me)
 	job := e.take(t)
 	e.chain.Set(func(c *fakeChain) { c.down = errOffline })
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	e.queue.Report(e.provedResult(t, job)) // cannot be verified as long as the key cannot be read
 	require.Never(t, func() bool {
 		task, err := s.Store().Task(t.Context(), id)
@@ -447,10 +447,9 @@ func TestDutiesAreOptional(t *testing.T) {
 	require.Never(t, func() bool { return e.chain.Settlements(waiting)+e.chain.Settlements(passed) > 0 }, 10*e.cfg.DutyPoll, tick)
 }
 
-func TestLateTasksOfOthersAreTakenIfConfigured(t *testing.T) {
+func TestLateTasksOfOthersAreTaken(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
-	e.cfg.Reassign = true
 	id := e.mine(t, other)
 	e.chain.Set(func(c *fakeChain) {
 		r := c.tip().tasks[id]
@@ -462,6 +461,102 @@ func TestLateTasksOfOthersAreTakenIfConfigured(t *testing.T) {
 	e.workers(t)
 	await(t, s, id, scheduler.Settled)
 	e.chain.Set(func(c *fakeChain) { require.Equal(t, 1, c.attempts[scheduler.CallReassign]) })
+}
+
+// Two provers: the one that accepted never returns, and the other takes its
+// task over and settles it.
+func TestTaskOfAProverThatNeverReturnsIsTakenOver(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, stop := e.start(t)
+	id := e.mine(t, me)
+	job := e.take(t)
+	e.queue.Report(solvedResult(job))
+	require.Eventually(t, func() bool { return chainStatus(t, s, e, id) == scheduler.ChainAccepted }, patience, tick)
+	stop()
+
+	second := e.another(t, other)
+	theirs, _ := second.start(t)
+	second.workers(t)
+	require.Eventually(t, func() bool {
+		task, err := theirs.Store().Task(t.Context(), id)
+		return err == nil && task.Status == scheduler.ChainAccepted
+	}, patience, tick)
+	require.Never(t, func() bool {
+		task, err := theirs.Store().Task(t.Context(), id)
+		return err != nil || task.State != scheduler.None
+	}, 5*e.cfg.DutyPoll, tick, "it is the first one's until its deadline")
+	e.chain.Set(func(c *fakeChain) {
+		require.Zero(t, c.attempts[scheduler.CallReassign])
+		c.now += window + 1
+	})
+	await(t, theirs, id, scheduler.Settled)
+	record, err := e.chain.Record(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, other, record.Prover)
+	require.Equal(t, 1, e.chain.Settlements(id))
+
+	s, _ = e.start(t) // after all
+	require.Contains(t, await(t, s, id, scheduler.Lost).Reason, other.String())
+}
+
+func TestWaitingTaskThatFailsTooOftenIsLeftToOthers(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, _ := e.start(t)
+	id := e.mine(t, zero)
+	for range e.cfg.Attempts {
+		e.queue.Report(failedResult(e.take(t), true))
+	}
+	await(t, s, id, scheduler.Declined)
+	require.Never(t, func() bool { return e.queue.Take() != nil }, 5*e.cfg.DutyPoll, tick, "it is not taken up again")
+	e.chain.Set(func(c *fakeChain) { require.Zero(t, c.attempts[scheduler.CallClaim]) })
+	e.chain.Offer(id, me) // but an offer of it is looked at anew
+	e.queue.Report(e.provedResult(t, e.take(t)))
+	await(t, s, id, scheduler.Settled)
+}
+
+// Work that a bond depends on goes into the queue first, the most urgent of it
+// before the rest, and what is anybody's waits until it is under way.
+func TestAcceptedWorkIsDispatchedFirst(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, err := scheduler.New(t.Context(), e.cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	d := scheduler.Drive(s)
+	step := func() { require.NoError(t, d.Step(t.Context())) }
+	take := func() (list []wire.Job) {
+		for job := e.queue.Take(); job != nil; job = e.queue.Take() {
+			list = append(list, *job)
+		}
+		return list
+	}
+
+	late, soon := e.mine(t, me), e.mine(t, me)
+	step()
+	for _, job := range take() {
+		require.NoError(t, d.Take(t.Context(), solvedResult(job)))
+	}
+	step() // accepts
+	waiting := e.mine(t, zero)
+	step() // takes the waiting one up
+	offered := e.mine(t, me)
+	for id, deadline := range map[wire.Hash]int{late: 300, soon: 200} {
+		require.Equal(t, scheduler.ChainAccepted, chainStatus(t, s, e, id))
+		require.NoError(t, s.Store().Exec(t.Context(), `UPDATE tasks SET state = 'fetched', deadline = ? WHERE id = ?`, deadline, id[:]))
+	}
+	step()
+	jobs := take()
+	require.Len(t, jobs, 3)
+	for i, id := range ids(soon, late, offered) {
+		require.Equal(t, id, jobs[i].TaskID, "place %d", i)
+		require.NoError(t, d.Take(t.Context(), solvedResult(jobs[i])))
+	}
+	step()
+	jobs = take()
+	require.Len(t, jobs, 1)
+	require.Equal(t, waiting, jobs[0].TaskID, "its turn is when the others solve")
 }
 
 func TestPausedProverDoesNothingUnasked(t *testing.T) {

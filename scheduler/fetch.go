@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,6 +95,12 @@ func (s *Scheduler) checkedBody(ctx context.Context, t *Task) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Once the task is accepted its terms do not matter: a bond is at stake.
+	if t.Status != ChainAccepted {
+		if err := s.cfg.worthwhile(version); err != nil {
+			return nil, err
+		}
+	}
 	if t.Size > wire.MaxBodySize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are fetched", errUnfit, t.Size, wire.MaxBodySize)
 	}
@@ -106,15 +114,30 @@ func (s *Scheduler) checkedBody(ctx context.Context, t *Task) ([]byte, error) {
 	return body, s.checkBody(ctx, t, body, version)
 }
 
-// download asks the block's sequencer, then the other sources, for bytes with
-// the right hash.
+// worthwhile says whether this prover takes tasks on a version's terms.
+func (c Config) worthwhile(v Version) error {
+	if v.ProveWindow < c.MinProveWindow {
+		return fmt.Errorf("%w: its prove window of %v is below the %v that this prover takes", errUnfit, v.ProveWindow, c.MinProveWindow)
+	}
+	reward := v.Reward
+	if reward == nil {
+		reward = new(big.Int)
+	}
+	if c.MinReward != nil && reward.Cmp(c.MinReward) < 0 {
+		return fmt.Errorf("%w: its reward of %v is below the %v that this prover takes", errUnfit, reward, c.MinReward)
+	}
+	return nil
+}
+
+// download asks those who should have the task's data, then the other sources,
+// for bytes with the right hash.
 func (s *Scheduler) download(ctx context.Context, t *Task) ([]byte, error) {
-	urls, err := s.chain.URLs(ctx, t.Operator)
+	urls, err := s.sources(ctx, t)
 	if err != nil {
-		return nil, fmt.Errorf("endpoints of sequencer %s: %w", t.Operator, err)
+		return nil, err
 	}
 	var errs []error
-	for _, base := range append(urls, s.cfg.DataURLs...) {
+	for _, base := range urls {
 		body, err := s.get(ctx, base, t)
 		if err == nil {
 			return body, nil
@@ -122,9 +145,39 @@ func (s *Scheduler) download(ctx context.Context, t *Task) ([]byte, error) {
 		errs = append(errs, err)
 	}
 	if len(errs) == 0 {
-		return nil, fmt.Errorf("nobody serves the data: sequencer %s registered no endpoint", t.Operator)
+		return nil, fmt.Errorf("nobody serves the data: neither operator %s nor the sequencer that authorised it registered an endpoint", t.Operator)
 	}
 	return nil, errors.Join(errs...)
+}
+
+// sources are the endpoints that the block's operator registered, those of the
+// sequencer key that authorised the task, and the configured ones, each once.
+// Any miner may put a task into a block of its own, also one without endpoints:
+// the sequencer that took the messages is who wants them settled.
+func (s *Scheduler) sources(ctx context.Context, t *Task) ([]string, error) {
+	record, err := s.chain.Record(ctx, t.ID)
+	if err != nil {
+		return nil, fmt.Errorf("who authorised task %s: %w", t.ID, err)
+	}
+	accounts := []wire.Address{t.Operator}
+	if !record.Sequencer.IsZero() && record.Sequencer != t.Operator {
+		accounts = append(accounts, record.Sequencer)
+	}
+	var urls []string
+	for _, account := range accounts {
+		more, err := s.chain.URLs(ctx, account)
+		if err != nil {
+			return nil, fmt.Errorf("endpoints of %s: %w", account, err)
+		}
+		urls = append(urls, more...)
+	}
+	var once []string
+	for _, base := range append(urls, s.cfg.DataURLs...) {
+		if !slices.Contains(once, base) {
+			once = append(once, base)
+		}
+	}
+	return once, nil
 }
 
 // dataURL is where an endpoint serves the body of that hash.

@@ -18,11 +18,11 @@ func TestTaskGoesFromOfferToSettlement(t *testing.T) {
 	job := e.take(t)
 	require.Equal(t, id, job.TaskID)
 	require.EqualValues(t, 1, job.Attempt)
-	require.Equal(t, "results-0x0700000000000000000000000000000000000000", job.ReplyQueue)
+	require.Equal(t, wire.ResultQueue(e.chain.d, me), job.ReplyQueue)
 	require.Contains(t, job.DataURLs, s.URL()+"/v1/data/"+job.DataHash.String())
 	require.Equal(t, scheduler.ChainOffered, await(t, s, id, scheduler.Dispatched).Status, "nothing is accepted before it solves")
 
-	e.queue.Beat(wire.JobID(id, 1), patience)
+	e.queue.Beat(e.jobID(id, 1), patience)
 	e.queue.Report(solvedResult(job))
 	await(t, s, id, scheduler.Solved)
 	require.Eventually(t, func() bool {
@@ -101,7 +101,7 @@ func TestManyTasksSettleOnceEachAndAreAcceptedInBatches(t *testing.T) {
 	}
 	var reports sync.WaitGroup
 	for _, job := range jobs {
-		e.queue.Beat(wire.JobID(job.TaskID, job.Attempt), patience)
+		e.queue.Beat(job.ID(), patience)
 		reports.Go(func() {
 			e.queue.Report(solvedResult(job))
 			e.queue.Report(e.provedResult(t, job))

@@ -16,9 +16,6 @@ import (
 const (
 	defaultList = 100
 	maxList     = 1000
-	// silentAfter is how long chain or queue may not have answered before
-	// health says so.
-	silentAfter = time.Minute
 )
 
 // serve is the HTTP service: bodies for workers, tasks for people.
@@ -46,6 +43,10 @@ func (s *Scheduler) serve(listener net.Listener) service.RunFunc {
 	}
 }
 
+// codeDamaged is the code of the answer when our own record cannot be read any
+// more; the status is 500.
+const codeDamaged wire.RejectCode = "damaged"
+
 // Handler serves GET /v1/data/{hash}, /v1/tasks, /v1/tasks/{id},
 // /v1/proofs/{task} and /healthz.
 func (s *Scheduler) Handler() http.Handler {
@@ -68,6 +69,9 @@ func (s *Scheduler) handle(fn func(http.ResponseWriter, *http.Request) error) ht
 		status, code, detail := http.StatusInternalServerError, wire.RejectUnavailable, "the store could not be read"
 		var reject *wire.Reject
 		switch {
+		case errors.Is(err, errDamaged): // before what is wrong with its bytes: the request was good
+			code, detail = codeDamaged, err.Error()
+			s.logger.ErrorContext(r.Context(), "a record in the store is damaged", "path", r.URL.Path, "error", err)
 		case errors.As(err, &reject):
 			status, code, detail = http.StatusBadRequest, reject.Code, reject.Error()
 		case isNotFound(err):
@@ -172,15 +176,45 @@ func (s *Scheduler) getProof(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, proof)
 }
 
-// getHealth answers 200 while the chain and, if there was need of it, the
-// queue answered lately.
-func (s *Scheduler) getHealth(w http.ResponseWriter, _ *http.Request) {
-	chainAt, queueAt := fromMillis(s.lastChain.Load()), fromMillis(s.lastQueue.Load())
-	status, text := http.StatusOK, "ok"
-	if time.Since(chainAt) > silentAfter {
-		status, text = http.StatusServiceUnavailable, "the chain does not answer"
+// Health is what GET /healthz answers.
+type Health struct {
+	// Status is "ok", or says what is wrong; the HTTP status is 503 then.
+	Status string       `json:"status"`
+	Prover wire.Address `json:"prover"`
+	// RunningAttempts are numbered and not ended: the queue has them, or should.
+	RunningAttempts int `json:"running_attempts"`
+	// Chain and queue: when they answered last, and how many requests failed
+	// since. The queue is asked only while attempts run.
+	ChainSeenAt   time.Time `json:"chain_seen_at"`
+	ChainFailures int64     `json:"chain_failures"`
+	QueueSeenAt   time.Time `json:"queue_seen_at"`
+	QueueFailures int64     `json:"queue_failures"`
+}
+
+// getHealth answers 200 while the chain and, if attempts run, the queue
+// answered lately.
+func (s *Scheduler) getHealth(w http.ResponseWriter, r *http.Request) {
+	h := Health{
+		Status: "ok", Prover: s.cfg.Prover,
+		ChainSeenAt: s.chainSeen.lastAt(), ChainFailures: s.chainSeen.failures.Load(),
+		QueueSeenAt: s.queueSeen.lastAt(), QueueFailures: s.queueSeen.failures.Load(),
 	}
-	_ = writeJSON(w, status, map[string]any{"status": text, "prover": s.cfg.Prover, "chain_seen_at": chainAt, "queue_seen_at": queueAt})
+	var err error
+	if h.RunningAttempts, err = s.store.running(r.Context()); err != nil {
+		h.Status = "the store cannot be read"
+		s.logger.ErrorContext(r.Context(), "health: the store cannot be read", "error", err)
+	}
+	if h.RunningAttempts > 0 && time.Since(h.QueueSeenAt) > s.cfg.SilentAfter {
+		h.Status = "the queue does not answer"
+	}
+	if time.Since(h.ChainSeenAt) > s.cfg.SilentAfter {
+		h.Status = "the chain does not answer"
+	}
+	status := http.StatusOK
+	if h.Status != "ok" {
+		status = http.StatusServiceUnavailable
+	}
+	_ = writeJSON(w, status, h)
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) error {

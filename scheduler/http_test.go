@@ -2,9 +2,11 @@ package scheduler_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -65,6 +67,36 @@ func TestHTTPServesDataTasksAndProofs(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, string(body))
 }
 
+// TestHTTPTellsADamagedProof damages a byte of the stored proof at a time: also
+// those of attempt, engine and timings, which nothing else would show.
+func TestHTTPTellsADamagedProof(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, _ := e.start(t)
+	e.workers(t)
+	id := e.mine(t, me)
+	await(t, s, id, scheduler.Settled)
+	exec := func(text string) { require.NoError(t, s.Store().Exec(t.Context(), text)) }
+	exec(`CREATE TABLE kept AS SELECT id, envelope FROM tasks`)
+	for at := 1; at < 400; at += 13 {
+		damaged := 0
+		for _, value := range []string{"00", "ff"} { // one of them is not what stands there
+			exec(fmt.Sprintf(`UPDATE tasks SET envelope = substr(envelope, 1, %d) || x'%s' || substr(envelope, %d)`, at-1, value, at+1))
+			status, body, _ := get(t, s.URL()+"/v1/proofs/"+id.String())
+			if status == http.StatusInternalServerError {
+				require.Contains(t, string(body), `"code":"damaged"`)
+				damaged++
+			} else {
+				require.Equal(t, http.StatusOK, status, string(body))
+			}
+			exec(`UPDATE tasks SET envelope = (SELECT kept.envelope FROM kept WHERE kept.id = tasks.id)`)
+		}
+		require.Positive(t, damaged, "byte %d", at)
+	}
+	status, _, _ := get(t, s.URL()+"/v1/proofs/"+id.String())
+	require.Equal(t, http.StatusOK, status)
+}
+
 func TestHTTPRefusals(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -96,4 +128,68 @@ func TestHTTPRefusals(t *testing.T) {
 	}
 	status, _, _ := get(t, s.URL()+"/")
 	require.Equal(t, http.StatusNotFound, status)
+}
+
+func health(t *testing.T, s *scheduler.Scheduler) (int, scheduler.Health) {
+	t.Helper()
+	status, body, _ := get(t, s.URL()+"/healthz")
+	var h scheduler.Health
+	require.NoError(t, json.Unmarshal(body, &h), string(body))
+	return status, h
+}
+
+func TestHealthTellsWhoDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		down, back func(*env)
+		status     string
+		failures   func(scheduler.Health) int64
+	}{
+		"chain": {
+			func(e *env) { e.chain.Set(func(c *fakeChain) { c.down = errOffline }) },
+			func(e *env) { e.chain.Set(func(c *fakeChain) { c.down = nil }) },
+			"the chain does not answer", func(h scheduler.Health) int64 { return h.ChainFailures },
+		},
+		"queue": {
+			func(e *env) { e.queue.SetDown(errOffline) }, func(e *env) { e.queue.SetDown(nil) },
+			"the queue does not answer", func(h scheduler.Health) int64 { return h.QueueFailures },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t)
+			e.cfg.SilentAfter, e.cfg.LostAfter = 300*time.Millisecond, patience
+			s, _ := e.start(t)
+			id := e.mine(t, me)
+			await(t, s, id, scheduler.Dispatched)
+			healthy := func() bool {
+				code, h := health(t, s)
+				return code == http.StatusOK && h.Status == "ok" && h.RunningAttempts == 1
+			}
+			require.Eventually(t, healthy, patience, tick)
+			c.down(e)
+			require.Eventually(t, func() bool {
+				code, h := health(t, s)
+				return code == http.StatusServiceUnavailable && h.Status == c.status && c.failures(h) > 0
+			}, patience, tick)
+			c.back(e)
+			require.Eventually(t, healthy, patience, tick)
+		})
+	}
+}
+
+// Without attempts nobody asks the queue, and its silence says nothing.
+func TestHealthOfAnIdleSchedulerNeedsNoQueue(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.cfg.SilentAfter = 100 * time.Millisecond
+	s, _ := e.start(t)
+	e.queue.SetDown(errOffline)
+	var h scheduler.Health
+	require.Eventually(t, func() bool {
+		var code int
+		code, h = health(t, s)
+		return code == http.StatusOK && time.Since(h.QueueSeenAt) > 2*e.cfg.SilentAfter
+	}, patience, tick)
+	require.Zero(t, h.RunningAttempts)
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -33,6 +35,8 @@ type ChainConfig struct {
 
 // liveChain is a deployment as its contracts have it.
 type liveChain struct {
+	confirmations uint64
+
 	d        *chain.Deployment
 	sender   chain.Sender
 	cursor   *cursor.Cursor
@@ -55,7 +59,8 @@ func NewChain(cfg ChainConfig) (Chain, error) {
 		return nil, err
 	}
 	return &liveChain{
-		d: cfg.Deployment, sender: cfg.Sender, cursor: follow, tasks: parts.Tasks, provers: parts.Provers,
+		confirmations: cfg.Confirmations,
+		d:             cfg.Deployment, sender: cfg.Sender, cursor: follow, tasks: parts.Tasks, provers: parts.Provers,
 		operator: chain.WireAddress(cfg.Sender.Address()),
 	}, nil
 }
@@ -132,6 +137,7 @@ func (c *liveChain) Version(ctx context.Context, project uint64, version uint32)
 	return Version{
 		VKID: v.VkId, BundleDigest: v.BundleDigest, BundleURI: v.BundleURI,
 		BatchSize: v.BatchSize, PayloadLimit: v.PayloadLimit, Outputs: v.Outputs,
+		AcceptWindow: time.Duration(v.AcceptWindow) * time.Second, ProveWindow: time.Duration(v.ProveWindow) * time.Second, Reward: v.Reward,
 	}, nil
 }
 
@@ -143,8 +149,8 @@ func (c *liveChain) DeviceAllowed(ctx context.Context, project uint64, device wi
 	return c.d.IsDeviceAllowed(ctx, project, device)
 }
 
-func (c *liveChain) URLs(ctx context.Context, operator wire.Address) ([]string, error) {
-	return c.d.SequencerURLs(ctx, operator)
+func (c *liveChain) URLs(ctx context.Context, account wire.Address) ([]string, error) {
+	return c.d.SequencerURLs(ctx, account)
 }
 
 var statuses = map[chain.Status]ChainStatus{
@@ -162,7 +168,9 @@ func (c *liveChain) Record(ctx context.Context, task wire.Hash) (Record, error) 
 	if !ok {
 		return Record{}, fmt.Errorf("task %s: the chain says status %s", task, r.Status)
 	}
-	return Record{Status: status, Prover: r.Prover, Draw: uint32(r.Attempt), AcceptBy: r.AcceptBy, Deadline: r.Deadline}, nil
+	return Record{
+		Status: status, Prover: r.Prover, Draw: uint32(r.Attempt), AcceptBy: r.AcceptBy, Deadline: r.Deadline, Sequencer: r.Sequencer,
+	}, nil
 }
 
 func (c *liveChain) Self(ctx context.Context) (Self, error) {
@@ -187,6 +195,29 @@ func (c *liveChain) Time(ctx context.Context) (uint64, error) {
 		return 0, fmt.Errorf("head block: %w", err)
 	}
 	return head.Time, nil
+}
+
+// paceBlocks is over how many blocks the chain's pace is taken.
+const paceBlocks = 64
+
+func (c *liveChain) Lag(ctx context.Context) (time.Duration, error) {
+	if c.confirmations == 0 {
+		return 0, nil
+	}
+	head, err := c.d.Client().HeaderByNumber(ctx, nil)
+	if err != nil {
+		return 0, fmt.Errorf("head block: %w", err)
+	}
+	back := min(head.Number.Uint64(), paceBlocks)
+	if back == 0 {
+		return 0, nil
+	}
+	before, err := c.d.Client().HeaderByNumber(ctx, new(big.Int).Sub(head.Number, new(big.Int).SetUint64(back)))
+	if err != nil {
+		return 0, fmt.Errorf("block %d before the head: %w", back, err)
+	}
+	took := time.Duration(head.Time-before.Time) * time.Second
+	return took / time.Duration(back) * time.Duration(c.confirmations), nil
 }
 
 // forgetter is a sender that can send a refused call again under its key.

@@ -122,6 +122,12 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"reorg": func(t *rapid.T) {
 			w.chain.Reorg(rapid.IntRange(1, 6).Draw(t, "depth"), rapid.Bool().Draw(t, "resend"))
 		},
+		"manager sends again": func(*rapid.T) { w.chain.Resend() },
+		"another accepts": func(t *rapid.T) {
+			if id := w.anyTask(t); w.standing(id) {
+				w.chain.Accept(id, other)
+			}
+		},
 		"worker takes": func(t *rapid.T) {
 			if job := w.queue.Take(); job != nil {
 				w.jobs = append(w.jobs, *job)
@@ -155,7 +161,10 @@ func (w *world) settleAll(t *rapid.T) {
 	w.queue.SetDown(nil)
 	w.chain.Set(func(c *fakeChain) { c.down, c.dropped = nil, false })
 	for range 400 {
+		w.chain.Resend()
 		w.step(t)
+		require.NoError(t, w.s.Store().Exec(context.Background(), `UPDATE tasks SET updated_at = 1
+ WHERE (answer = 'answered' AND status IN ('offered', 'waiting')) OR state = 'submitted'`))
 		w.chain.Set(func(c *fakeChain) { c.now += window })
 		for job := w.queue.Take(); job != nil; job = w.queue.Take() {
 			w.report(t, solvedResult(*job))
@@ -203,7 +212,6 @@ func TestReconcilerBringsEverythingToAnEnd(t *testing.T) {
 		w := &world{env: newWorld(rt, dir)}
 		w.cfg.LostAfter, w.cfg.RetryMin, w.cfg.RetryMax = 1, 1, 1
 		w.cfg.Poll, w.cfg.DutyPoll, w.cfg.Attempts, w.cfg.FetchTries = 1, 1, 1000, 1000
-		w.cfg.Reassign = true
 		var log strings.Builder
 		w.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		w.open(rt)

@@ -25,7 +25,6 @@ type reconciler struct {
 	// starts anew with the process and while the queue cannot be asked, so
 	// that silence of ours is not taken for a worker's.
 	missing  map[attemptID]time.Time
-	nextDuty time.Time
 	nextTrim time.Time
 }
 
@@ -37,7 +36,7 @@ func (s *Scheduler) reconcile(ctx context.Context, ready func()) error {
 }
 
 func (r *reconciler) step(ctx context.Context) error {
-	return errors.Join(r.checkAttempts(ctx), r.stopAttempts(ctx), r.duties(ctx), r.trim(ctx))
+	return errors.Join(r.checkAttempts(ctx), r.stopAttempts(ctx), r.recheckAnswers(ctx), r.trim(ctx))
 }
 
 // checkAttempts gives up attempts that nobody works on any more.
@@ -50,12 +49,11 @@ func (r *reconciler) checkAttempts(ctx context.Context) error {
 	seen := make(map[attemptID]time.Time, len(tasks))
 	for _, t := range tasks {
 		id := attemptID{t.ID, t.Attempt}
-		status, err := r.queue.Status(ctx, id.task, id.number)
-		if err != nil {
+		status, err := r.queue.Status(ctx, r.jobID(id.task, id.number))
+		if r.queueSeen.tried(err) != nil {
 			r.missing = map[attemptID]time.Time{}
 			return fmt.Errorf("ask the queue: %w", err)
 		}
-		r.seenQueue()
 		if status.Alive() {
 			continue
 		}
@@ -92,7 +90,7 @@ func (r *reconciler) giveUp(ctx context.Context, id attemptID) error {
 		return tx.move(t, Fetched, reason)
 	})
 	failpoint.Hit("scheduler.lost.after")
-	return errors.Join(err, r.queue.Stop(ctx, id.task, id.number))
+	return errors.Join(err, r.queue.Stop(ctx, r.jobID(id.task, id.number)))
 }
 
 // stopAttempts ends attempts whose task does not need them any more.
@@ -108,8 +106,8 @@ WHERE a.state IN (?, ?, ?) AND (t.state NOT IN (?, ?) OR a.attempt != t.attempt)
 		return err
 	}
 	for _, id := range idle {
-		if err := r.queue.Stop(ctx, id.task, id.number); err != nil {
-			return fmt.Errorf("stop %s: %w", wire.JobID(id.task, id.number), err)
+		if err := r.queueSeen.tried(r.queue.Stop(ctx, r.jobID(id.task, id.number))); err != nil {
+			return fmt.Errorf("stop %s: %w", r.jobID(id.task, id.number), err)
 		}
 		err := r.store.update(ctx, func(tx *txn) error {
 			return tx.setAttempt(id.task, id.number, AttemptStopped, "", "not needed any more")

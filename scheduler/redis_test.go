@@ -34,7 +34,7 @@ func (e *env) farmWorkerThat(t *testing.T, opt asynq.RedisClientOpt, work func(w
 		if err != nil {
 			return err
 		}
-		_, err = client.Enqueue(asynq.NewTask(wire.ResultType, payload), asynq.Queue(wire.ResultQueue(me)),
+		_, err = client.Enqueue(asynq.NewTask(wire.ResultType, payload), asynq.Queue(wire.ResultQueue(e.chain.d, me)),
 			asynq.MaxRetry(1000), asynq.Timeout(time.Minute))
 		return err
 	}
@@ -46,7 +46,7 @@ func (e *env) farmWorkerThat(t *testing.T, opt asynq.RedisClientOpt, work func(w
 		if err != nil {
 			return asynq.SkipRetry
 		}
-		beat := wire.BeatKey(wire.JobID(job.TaskID, job.Attempt))
+		beat := wire.BeatKey(job.ID())
 		if err := rdb.Set(ctx, beat, 1, 15*time.Second).Err(); err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (e *env) farmWorkerThat(t *testing.T, opt asynq.RedisClientOpt, work func(w
 func (e *env) useRedis(t *testing.T, addr string, embedded bool) {
 	t.Helper()
 	q, err := queue.New(queue.Config{
-		Redis: asynq.RedisClientOpt{Addr: addr}, Embedded: embedded, Prover: me,
+		Redis: asynq.RedisClientOpt{Addr: addr}, Embedded: embedded, Deployment: e.chain.d, Prover: me,
 		Poll: 20 * time.Millisecond, RetryDelay: 100 * time.Millisecond, Logger: e.cfg.Logger,
 	})
 	require.NoError(t, err)

@@ -2,6 +2,9 @@ package scheduler_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,7 +59,7 @@ func TestRestartWithReceiptsLost(t *testing.T) {
 			s, stop := e.start(t)
 			id := e.mine(t, me)
 			job := e.take(t)
-			e.queue.Beat(wire.JobID(id, 1), patience)
+			e.queue.Beat(e.jobID(id, 1), patience)
 			if kind == scheduler.CallAccept {
 				e.chain.Set(func(c *fakeChain) { c.dropped = true })
 			}
@@ -126,24 +129,134 @@ func TestReturnAfterEveryDeadlinePassed(t *testing.T) {
 	})
 }
 
+// settledOnce waits until store and chain agree that a task is settled.
+func settledOnce(t *testing.T, e *env, s *scheduler.Scheduler, id wire.Hash) {
+	t.Helper()
+	var task *scheduler.Task
+	require.Eventually(t, func() bool {
+		var err error
+		task, err = s.Store().Task(t.Context(), id)
+		return err == nil && task.State == scheduler.Settled && task.Gas != 0 && task.Tx == task.SettleTx &&
+			e.chain.Settlements(id) == 1 && chainStatus(t, s, e, id) == scheduler.ChainSettled
+	}, patience, tick, lazy(func() string { return fmt.Sprintf("is %+v", task) }))
+}
+
+// wentBack waits until the history says that a task left the end it was at.
+func wentBack(t *testing.T, s *scheduler.Scheduler, id wire.Hash, why string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		history, err := s.Store().History(t.Context(), id)
+		return err == nil && slices.ContainsFunc(history, func(step scheduler.Step) bool {
+			return step.State == scheduler.Proved && strings.Contains(step.Reason, why)
+		})
+	}, patience, tick, "%s goes back to proved: %s", id, why)
+}
+
+// hurry makes what waits for an event wait no longer.
+func hurry(t *testing.T, s *scheduler.Scheduler) {
+	t.Helper()
+	require.NoError(t, s.Store().Exec(t.Context(), `UPDATE tasks SET updated_at = 1
+ WHERE updated_at > 1 AND ((answer = 'answered' AND status IN ('offered', 'waiting')) OR state = 'submitted')`))
+}
+
 func TestReorganisationTakesTheSettlementBack(t *testing.T) {
 	t.Parallel()
-	for _, resend := range []bool{false, true} {
-		e := newEnv(t)
-		s, _ := e.start(t)
-		e.workers(t)
-		id := e.mine(t, me)
-		await(t, s, id, scheduler.Settled)
-		e.chain.Set(func(c *fakeChain) { c.refuse = func(scheduler.Call) bool { return !resend } })
-		e.chain.Reorg(1, resend)
-		if !resend {
-			await(t, s, id, scheduler.Submitted)
-			e.chain.Set(func(c *fakeChain) { c.refuse = nil })
-		}
-		require.Eventually(t, func() bool {
-			task, err := s.Store().Task(t.Context(), id)
-			return err == nil && task.State == scheduler.Settled && e.chain.Settlements(id) == 1 && chainStatus(t, s, e, id) == scheduler.ChainSettled
-		}, patience, tick)
+	for name, again := range map[string]func(*env){
+		"sent again at once": func(e *env) { e.chain.Reorg(1, true) },
+		"sent again later":   func(e *env) { e.chain.Reorg(1, false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t)
+			s, _ := e.start(t)
+			e.workers(t)
+			id := e.mine(t, me)
+			settledOnce(t, e, s, id)
+			again(e)
+			wentBack(t, s, id, "back from settled")
+			e.chain.Resend()
+			settledOnce(t, e, s, id)
+		})
+	}
+}
+
+// The manager sends a settlement again that a reorganisation dropped, and the
+// chain refuses it: nobody but the manager knows, and it must be asked.
+func TestSettlementRefusedAfterAReorganisationIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string]func(*testing.T, *env, *scheduler.Scheduler, wire.Hash){
+		"before it is asked again": func(_ *testing.T, e *env, _ *scheduler.Scheduler, _ wire.Hash) { e.chain.Reorg(1, true) },
+		"after it is asked again": func(t *testing.T, e *env, s *scheduler.Scheduler, id wire.Hash) {
+			e.chain.Reorg(1, false)
+			require.Eventually(t, func() bool {
+				task, err := s.Store().Task(t.Context(), id)
+				return err == nil && task.State == scheduler.Submitted && task.Gas != 0
+			}, patience, tick, "the journal still has the old receipt")
+			e.chain.Resend()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t)
+			s, _ := e.start(t)
+			e.workers(t)
+			id := e.mine(t, me)
+			settledOnce(t, e, s, id)
+			e.chain.Set(func(c *fakeChain) {
+				refused := false
+				c.refuse = func(call scheduler.Call) bool {
+					first := call.Kind == scheduler.CallSettle && !refused
+					refused = refused || first
+					return first
+				}
+			})
+			order(t, e, s, id)
+			wentBack(t, s, id, "back from settled")
+			require.Eventually(t, func() bool {
+				hurry(t, s)
+				return e.chain.Settlements(id) == 1
+			}, patience, tick, "the settlement is sent anew")
+			settledOnce(t, e, s, id)
+		})
+	}
+}
+
+// A reorganisation that takes the acceptance too leaves a settlement that is
+// under way without its ground: the acceptance has to be sent again first.
+func TestReorganisationTakesTheAcceptanceBack(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []scheduler.CallKind{scheduler.CallAccept, scheduler.CallClaim} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t)
+			e.chain.refuse = func(call scheduler.Call) bool { // the settlement is mined, its event is not seen
+				if call.Kind == scheduler.CallSettle {
+					e.chain.frozen = true
+				}
+				return false
+			}
+			s, _ := e.start(t)
+			e.workers(t)
+			to := me
+			if kind == scheduler.CallClaim {
+				to = zero
+			}
+			id := e.mine(t, to)
+			require.Eventually(t, func() bool {
+				task, err := s.Store().Task(t.Context(), id)
+				return err == nil && task.State == scheduler.Submitted && task.Gas != 0
+			}, patience, tick)
+			e.chain.Set(func(c *fakeChain) { c.refuse = func(scheduler.Call) bool { return true } })
+			e.chain.Reorg(2, true) // what the manager sends again is refused
+			e.chain.Set(func(c *fakeChain) { c.frozen, c.refuse = false, nil })
+			wentBack(t, s, id, "no longer accepted on chain")
+			require.Eventually(t, func() bool {
+				hurry(t, s)
+				return e.chain.Settlements(id) == 1
+			}, patience, tick, "accepted and settled again")
+			settledOnce(t, e, s, id)
+			e.chain.Set(func(c *fakeChain) { require.Equal(t, 3, c.attempts[kind], "sent, sent again and made anew") })
+		})
 	}
 }
 
@@ -161,7 +274,7 @@ func TestReorganisationRemovesTheBlock(t *testing.T) {
 	lost := await(t, s, id, scheduler.Lost)
 	require.Equal(t, scheduler.ChainGone, lost.Status)
 	require.Contains(t, lost.Reason, "reorganisation")
-	require.Eventually(t, func() bool { return e.queue.Stopped(id, 1) }, patience, tick, "its attempt is stopped")
+	require.Eventually(t, func() bool { return e.queue.Stopped(e.jobID(id, 1)) }, patience, tick, "its attempt is stopped")
 
 	require.Equal(t, id, e.mineAs(mined, me), "mined again on the other branch")
 	e.queue.Report(e.provedResult(t, job))

@@ -14,7 +14,7 @@ import (
 // attempts have no effect, except that a verified proof always counts.
 func (s *Scheduler) results(ctx context.Context, ready func()) error {
 	return s.queue.Results(ctx, ready, func(ctx context.Context, r wire.Result) error {
-		s.seenQueue()
+		_ = s.queueSeen.tried(nil) // it brought a result
 		failpoint.Hit("scheduler.result.before")
 		err := s.takeResult(ctx, r)
 		failpoint.Hit("scheduler.result.after")
@@ -89,7 +89,8 @@ func (t *txn) proved(task *Task, r wire.Result) error {
 	if err := t.setAttempt(task.ID, r.Attempt, AttemptProved, r.Worker, ""); err != nil {
 		return err
 	}
-	task.envelope, task.Solves, task.failures, task.nextAt = envelope, true, 0, t.now
+	task.setProof(envelope)
+	task.Solves, task.failures, task.nextAt = true, 0, t.now
 	if task.State == Fetched || task.State.Working() {
 		return t.move(task, Proved, fmt.Sprintf("proof of attempt %d by worker %s verifies", r.Attempt, r.Worker))
 	}
@@ -97,7 +98,7 @@ func (t *txn) proved(task *Task, r wire.Result) error {
 }
 
 // failed ends an attempt; the current one leads to another, or to declining an
-// offer that nobody relies on yet.
+// offer, or a task that waits for any prover, that nobody relies on yet.
 func (s *Scheduler) failed(t *txn, task *Task, r wire.Result, why wire.WorkError) error {
 	a, err := t.attempt(task.ID, r.Attempt)
 	if err != nil || !a.State.Running() {
@@ -112,10 +113,7 @@ func (s *Scheduler) failed(t *txn, task *Task, r wire.Result, why wire.WorkError
 	reason := fmt.Sprintf("attempt %d failed on worker %s: %s", r.Attempt, r.Worker, why.Error())
 	task.failures++
 	task.nextAt = t.now.Add(s.backoff(task.failures))
-	free := task.Status == ChainOffered && task.answer == unanswered
-	if task.Status == ChainWaiting && !why.Retry {
-		return t.move(task, Declined, reason)
-	}
+	free := (task.Status == ChainOffered || task.Status == ChainWaiting) && task.answer == unanswered
 	if free && (!why.Retry || int(task.failures) >= s.cfg.Attempts) {
 		task.failures = 0
 		return t.move(task, Declined, reason)

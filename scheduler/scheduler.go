@@ -29,9 +29,28 @@ type Scheduler struct {
 	keys      cache[wire.Hash, *verifier]
 
 	url       atomic.Pointer[string]
-	lastChain atomic.Int64 // unix ms of the last successful read
-	lastQueue atomic.Int64
+	chainSeen contact
+	queueSeen contact
 }
+
+// contact is how a service that others run answers.
+type contact struct {
+	at       atomic.Int64 // unix ms of the last answer
+	failures atomic.Int64 // in a row
+}
+
+// tried notes how a request ended and returns err.
+func (c *contact) tried(err error) error {
+	if err != nil {
+		c.failures.Add(1)
+		return err
+	}
+	c.failures.Store(0)
+	c.at.Store(time.Now().UnixMilli())
+	return nil
+}
+
+func (c *contact) lastAt() time.Time { return fromMillis(c.at.Load()) }
 
 type versionID struct {
 	project uint64
@@ -73,7 +92,7 @@ func (s *Scheduler) Close() error {
 // Run works until ctx ends. It fails at once if the queue is not one that can
 // be relied on, and says why.
 func (s *Scheduler) Run(ctx context.Context, ready func()) error {
-	if err := s.queue.Check(ctx); err != nil {
+	if err := s.queueSeen.tried(s.queue.Check(ctx)); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen)
@@ -105,6 +124,7 @@ func (s *Scheduler) start(ctx context.Context, group *service.Group, listener ne
 		service.New("results", s.results),
 		service.New("dispatch", s.dispatch),
 		service.New("fetch", s.fetch),
+		service.New("duties", s.duties),
 		service.New("reconcile", s.reconcile),
 		service.New("discover", s.discover),
 	} {
@@ -167,9 +187,6 @@ func (s *Scheduler) backoff(failures uint32) time.Duration {
 	return min(d, s.cfg.RetryMax)
 }
 
-func (s *Scheduler) seenChain() { s.lastChain.Store(time.Now().UnixMilli()) }
-func (s *Scheduler) seenQueue() { s.lastQueue.Store(time.Now().UnixMilli()) }
-
 // version reads a project version, once.
 func (s *Scheduler) version(ctx context.Context, t *Task) (Version, error) {
 	return s.versions.get(versionID{t.Project, t.Version}, func() (Version, error) {
@@ -177,8 +194,24 @@ func (s *Scheduler) version(ctx context.Context, t *Task) (Version, error) {
 		if err != nil {
 			return v, fmt.Errorf("project %d version %d: %w", t.Project, t.Version, err)
 		}
+		s.warnOfLag(ctx, t, v)
 		return v, nil
 	})
+}
+
+// warnOfLag tells the operator of a version whose offers may have lapsed before
+// this scheduler believes in them. Such a version is tried all the same: late
+// acceptances count as long as the offer stands.
+func (s *Scheduler) warnOfLag(ctx context.Context, t *Task, v Version) {
+	lag, err := s.chain.Lag(ctx)
+	if err != nil {
+		s.logger.DebugContext(ctx, "how far confirmations lag is not known", "error", err)
+		return
+	}
+	if lag >= v.AcceptWindow {
+		s.logger.WarnContext(ctx, "confirmations take longer than a project gives to accept an offer: its offers will lapse; run with fewer confirmations or opt out of it",
+			"project", t.Project, "version", t.Version, "accept_window", v.AcceptWindow, "confirmations_take", lag)
+	}
 }
 
 func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }

@@ -26,12 +26,14 @@ func (s *Scheduler) settle(ctx context.Context, ready func()) error {
 }
 
 func (s *Scheduler) startSettles(ctx context.Context, settles *pool[wire.Hash]) error {
-	me := s.cfg.Prover
+	me, now := s.cfg.Prover, time.Now()
 	// A submitted task without a receipt is one whose sending a crash
-	// interrupted: the same key makes sending it again harmless.
+	// interrupted. One whose event does not follow its receipt may have been
+	// refused after a reorganisation, which only its sender knows. The same key
+	// makes sending them again harmless.
 	tasks, err := listTasks(ctx, s.store.db.Read(), `status = ? AND prover = ? AND next_at <= ?
- AND (state = ? OR (state = ? AND gas = 0)) ORDER BY deadline LIMIT 200`,
-		ChainAccepted, me[:], millis(time.Now()), Proved, Submitted)
+ AND (state = ? OR (state = ? AND (gas = 0 OR updated_at < ?))) ORDER BY deadline LIMIT 200`,
+		ChainAccepted, me[:], millis(now), Proved, Submitted, millis(now.Add(-staleAnswer)))
 	if err != nil {
 		return err
 	}
@@ -112,8 +114,7 @@ func (s *Scheduler) provenEnvelope(ctx context.Context, t *Task) (*wire.ProofEnv
 		err = s.verify(ctx, t, e)
 	}
 	var bad *badProof
-	var reject *wire.Reject
-	if errors.As(err, &bad) || errors.As(err, &reject) {
+	if errors.As(err, &bad) || errors.Is(err, errDamaged) {
 		err = &rottenProof{err}
 	}
 	return e, err
@@ -140,7 +141,7 @@ func (s *Scheduler) dropProof(ctx context.Context, id wire.Hash, why *rottenProo
 		if err != nil || (t.State != Proved && t.State != Submitted) {
 			return err
 		}
-		t.envelope, t.nextAt = nil, tx.now
+		t.envelope, t.envelopeSum, t.nextAt = nil, nil, tx.now
 		return tx.move(t, Fetched, why.Error())
 	})
 	failpoint.Hit("scheduler.rotten.after")
@@ -154,8 +155,8 @@ func (s *Scheduler) submitted(ctx context.Context, id wire.Hash) error {
 		if err != nil || t.State == Submitted {
 			return err
 		}
-		if t.State != Proved || !t.mine(s.cfg.Prover) {
-			return fmt.Errorf("task %s is %s by now", id, t.State)
+		if t.State != Proved || t.Status != ChainAccepted || t.Prover != s.cfg.Prover {
+			return fmt.Errorf("task %s is %s, on chain %s by now", id, t.State, t.Status)
 		}
 		return tx.move(t, Submitted, "sending the settlement")
 	})
@@ -173,11 +174,12 @@ func (s *Scheduler) gotReceipt(ctx context.Context, id wire.Hash, r Receipt) err
 
 func (t *txn) receipt(id wire.Hash, r Receipt) error {
 	task, err := t.task(id)
-	if err != nil || task.Gas != 0 {
+	if err != nil || (task.Gas != 0 && task.State != Submitted) {
 		return err
 	}
+	told := task.Gas != 0 && task.Tx == r.Tx
 	task.Tx, task.Gas, task.failures = r.Tx, max(r.Gas, 1), 0
-	if err := t.save(task); err != nil {
+	if err := t.save(task); err != nil || told {
 		return err
 	}
 	t.events = append(t.events, Event{At: t.now, Kind: ReceiptSeen, From: task.State, Task: *task})

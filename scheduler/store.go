@@ -1,7 +1,9 @@
 package scheduler
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
 	"errors"
@@ -57,7 +59,7 @@ func (s *Store) update(ctx context.Context, fn func(*txn) error) error {
 
 const taskColumns = `id, status, project, version, count, commitment, data_hash, size, height, operator,
  prover, offer, draw, accept_by, deadline, settle_tx, why,
- state, attempt, solves, reason, answer, opened, failures, next_at, envelope, tx, gas, created_at, updated_at`
+ state, attempt, solves, reason, answer, opened, failures, next_at, envelope, envelope_sum, tx, gas, created_at, updated_at`
 
 type scanner interface{ Scan(...any) error }
 
@@ -67,7 +69,7 @@ func scanTask(row scanner) (*Task, error) {
 	err := row.Scan(blob(t.ID[:]), &t.Status, &t.Project, &t.Version, &t.Count, blob(t.DataCommitment[:]), blob(t.DataHash[:]),
 		&t.Size, &t.Height, blob(t.Operator[:]),
 		blob(t.Prover[:]), &t.Offer, &t.Draw, &t.AcceptBy, &t.Deadline, blob(t.SettleTx[:]), &t.Why,
-		&t.State, &t.Attempt, &t.Solves, &t.Reason, &t.answer, &t.opened, &t.failures, &next, &t.envelope,
+		&t.State, &t.Attempt, &t.Solves, &t.Reason, &t.answer, &t.opened, &t.failures, &next, &t.envelope, &t.envelopeSum,
 		blob(t.Tx[:]), &t.Gas, &created, &updated)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
@@ -153,6 +155,13 @@ func scanAttempt(row scanner) (Attempt, error) {
 	return a, err
 }
 
+// running counts the attempts that have not ended.
+func (s *Store) running(ctx context.Context) (n int, err error) {
+	err = s.db.Read().QueryRowContext(ctx, `SELECT COUNT(*) FROM attempts WHERE state IN (?, ?, ?)`,
+		AttemptNew, AttemptSent, AttemptSolved).Scan(&n)
+	return n, err
+}
+
 // Body reads a body by its hash.
 func (s *Store) Body(ctx context.Context, hash wire.Hash) ([]byte, error) {
 	var body []byte
@@ -176,11 +185,24 @@ func (t *Task) proof() (*wire.ProofEnvelope, error) {
 	if len(t.envelope) == 0 {
 		return nil, fmt.Errorf("proof of task %s: %w", t.ID, ErrNotFound)
 	}
+	if sum := sha256.Sum256(t.envelope); len(t.envelopeSum) > 0 && !bytes.Equal(sum[:], t.envelopeSum) {
+		return nil, fmt.Errorf("%w of task %s: its bytes are not those that were stored", errDamaged, t.ID)
+	}
 	e := new(wire.ProofEnvelope)
 	if err := e.UnmarshalBinary(t.envelope); err != nil {
-		return nil, fmt.Errorf("stored proof of task %s: %w", t.ID, err)
+		return nil, fmt.Errorf("%w of task %s: %w", errDamaged, t.ID, err)
 	}
 	return e, nil
+}
+
+// errDamaged says that a stored proof cannot be read any more. Nobody's bytes
+// but our own are at fault.
+var errDamaged = errors.New("damaged proof in the store")
+
+// setProof keeps a verified envelope, and what its bytes are.
+func (t *Task) setProof(envelope []byte) {
+	sum := sha256.Sum256(envelope)
+	t.envelope, t.envelopeSum = envelope, sum[:]
 }
 
 // position is where the chain was read up to; nil at the start.

@@ -31,6 +31,9 @@ type Task struct {
 	failures uint32 // in a row, of what the state waits for
 	nextAt   time.Time
 	envelope []byte // verified proof, empty before
+	// envelopeSum is SHA-256 of the envelope as it was verified; empty for one
+	// that an older version stored.
+	envelopeSum []byte
 }
 
 // View is what the chain's events say about a task.

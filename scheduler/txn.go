@@ -60,8 +60,11 @@ func (t *txn) save(task *Task) error {
 	if task.envelope == nil {
 		task.envelope = []byte{}
 	}
+	if task.envelopeSum == nil {
+		task.envelopeSum = []byte{}
+	}
 	return t.exec(`INSERT INTO tasks (`+taskColumns+`)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
  status = excluded.status, project = excluded.project, version = excluded.version, count = excluded.count,
  commitment = excluded.commitment, data_hash = excluded.data_hash, size = excluded.size, height = excluded.height,
@@ -69,12 +72,12 @@ ON CONFLICT (id) DO UPDATE SET
  accept_by = excluded.accept_by, deadline = excluded.deadline, settle_tx = excluded.settle_tx, why = excluded.why,
  state = excluded.state, attempt = excluded.attempt, solves = excluded.solves, reason = excluded.reason,
  answer = excluded.answer, opened = excluded.opened, failures = excluded.failures, next_at = excluded.next_at,
- envelope = excluded.envelope, tx = excluded.tx, gas = excluded.gas, updated_at = excluded.updated_at`,
+ envelope = excluded.envelope, envelope_sum = excluded.envelope_sum, tx = excluded.tx, gas = excluded.gas, updated_at = excluded.updated_at`,
 		task.ID[:], task.Status, int64(task.Project), task.Version, task.Count, task.DataCommitment[:], task.DataHash[:],
 		task.Size, int64(task.Height), task.Operator[:],
 		task.Prover[:], task.Offer, task.Draw, int64(task.AcceptBy), int64(task.Deadline), task.SettleTx[:], task.Why,
 		task.State, task.Attempt, task.Solves, task.Reason, task.answer, task.opened, task.failures, millis(task.nextAt),
-		task.envelope, task.Tx[:], int64(task.Gas), millis(task.CreatedAt), millis(task.UpdatedAt))
+		task.envelope, task.envelopeSum, task.Tx[:], int64(task.Gas), millis(task.CreatedAt), millis(task.UpdatedAt))
 }
 
 // setTask changes a task without moving it.

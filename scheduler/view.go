@@ -109,7 +109,12 @@ func (t *txn) align(task *Task, view View, us party) error {
 	if view.mine(prover) && task.State != Declined {
 		task.opened = view.Offer
 	}
-	if view.Status == ChainSettled && view.Prover == prover && task.Tx != view.SettleTx {
+	switch {
+	case view.Status != ChainSettled:
+		// Known from a block that a reorganisation took away, if at all: the
+		// settlement has to be asked after again.
+		task.Tx, task.Gas = wire.Hash{}, 0
+	case view.Prover == prover && task.Tx != view.SettleTx:
 		task.Tx, task.Gas = view.SettleTx, 0
 	}
 	haveBody, err := t.haveBody(view.DataHash)
@@ -156,7 +161,10 @@ func (task *Task) destination(us party, haveBody bool) (State, string) {
 	case ChainOffered, ChainAccepted:
 		return task.taken(fmt.Sprintf("%s: with prover %s", v.Status, v.Prover))
 	case ChainWaiting:
-		if us.claims && !task.State.End() {
+		switch {
+		case us.claims && task.State == Submitted:
+			return Proved, "no longer accepted on chain: to be claimed again"
+		case us.claims && !task.State.End():
 			return task.State, "" // it is claimed once it solves
 		}
 		return task.taken("waits on chain for any prover")
@@ -169,6 +177,8 @@ func (task *Task) held(haveBody bool) (State, string) {
 	switch {
 	case task.State == None:
 		return Discovered, fmt.Sprintf("offered in block %d", task.Height)
+	case task.State == Submitted && task.Status == ChainOffered:
+		return Proved, "no longer accepted on chain: to be accepted again"
 	case !task.State.End():
 		return task.State, ""
 	case task.State == Declined && task.Status == ChainOffered && task.Offer == task.opened:

@@ -3,6 +3,11 @@
 # rewrites: with CI set, a difference fails. Installs forge and the compiler if they are missing.
 set -euo pipefail
 
+# A folder of vectors is meant from where the command was given; the tests run elsewhere.
+if [ -n "${ASERT_VECTORS:-}" ]; then
+  ASERT_VECTORS=$(realpath -e "$ASERT_VECTORS")
+  export ASERT_VECTORS
+fi
 root=$(cd "$(dirname "$0")/.." && pwd)
 forge=$("$root/scripts/foundry.sh")
 cd "$root/contracts"

@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
 # All Go tests, then the rooms with concurrency again under the race detector.
 set -euo pipefail
+# A folder of vectors is meant from where the command was given; go test runs each package in its own folder.
+if [ -n "${ASERT_VECTORS:-}" ]; then
+  ASERT_VECTORS=$(realpath -e "$ASERT_VECTORS")
+  export ASERT_VECTORS
+fi
 cd "$(dirname "$0")/.."
 
 go test -timeout 20m ./...
-CGO_ENABLED=1 go test -race -short -timeout 20m ./internal/... ./miner/... ./sequencer/... ./scheduler/... ./worker/... ./gpu/... ./plugins/host/... ./chain/txmgr/... ./chain/cursor/...
+CGO_ENABLED=1 go test -race -short -timeout 20m ./internal/... ./miner/... ./sequencer/... ./scheduler/... ./worker/... ./gpu/... ./plugins/host/... ./chain/... ./client/...

@@ -23,13 +23,22 @@ func newAPI(s *Sequencer) http.Handler {
 	s.registerMessages(api)
 	get(api, "get-message", "/v1/messages/{id}", "What became of a message", s.getMessage, 404)
 	get(api, "get-task", "/v1/tasks/{id}", "A task made of messages sent here", s.getTask, 404)
-	get(api, "get-data", "/v1/data/{hash}", "The body with this SHA-256", s.getData, 404)
+	s.registerData(api)
 	get(api, "list-blocks", "/v1/blocks", "The newest blocks, whoever mined them", s.getBlocks)
 	get(api, "get-deployment", "/v1/deployment", "The contracts this sequencer works for", s.getDeployment)
 	get(api, "get-project", "/v1/projects/{id}", "What a device must know of a project", s.getProject, 404)
 	get(api, "get-nonce", "/v1/devices/{device}/nonce", "The last nonce of a device in a project", s.getNonce)
 	get(api, "health", "/healthz", "Whether this sequencer works", s.getHealth)
+	dropUnused(api)
 	return withNotFound(mux)
+}
+
+// dropUnused takes the schemas of huma's own errors out of the document: all
+// our operations answer with a Problem.
+func dropUnused(api huma.API) {
+	for _, name := range []string{"ErrorModel", "ErrorDetail"} {
+		delete(api.OpenAPI().Components.Schemas.Map(), name)
+	}
 }
 
 func newHuma(title, description string) (*http.ServeMux, huma.API) {
@@ -43,8 +52,11 @@ func newHuma(title, description string) (*http.ServeMux, huma.API) {
 
 // get registers a read-only operation.
 func get[I, O any](api huma.API, id, path, summary string, h func(context.Context, *I) (*O, error), errs ...int) {
-	op := huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary}
-	documentProblems(api, &op, append([]int{400, 503}, errs...)...)
+	register(api, huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary}, h, errs...)
+}
+
+func register[I, O any](api huma.API, op huma.Operation, h func(context.Context, *I) (*O, error), errs ...int) {
+	documentProblems(api, &op, append([]int{400, 405, 503}, errs...)...)
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)
 		if err != nil {
@@ -62,10 +74,25 @@ func documentProblems(api huma.API, op *huma.Operation, statuses ...int) {
 	}
 	for _, status := range statuses {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{
-			Description: http.StatusText(status),
-			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
+			Description: http.StatusText(status), Headers: problemHeaders(status),
+			Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
 		}
 	}
+}
+
+// problemHeaders describes the headers that error answers of a status have.
+func problemHeaders(status int) map[string]*huma.Param {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return map[string]*huma.Param{"Retry-After": {
+			Description: "Seconds after which to try again.", Required: true, Schema: &huma.Schema{Type: huma.TypeInteger},
+		}}
+	case http.StatusMethodNotAllowed:
+		return map[string]*huma.Param{"Allow": {
+			Description: "The method that the path has.", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
+		}}
+	}
+	return nil
 }
 
 // withNotFound answers unknown paths and wrong methods in the API's own form.
@@ -144,19 +171,50 @@ type dataInput struct {
 	Hash string `path:"hash" doc:"SHA-256 of the body, 0x and 64 hex digits."`
 }
 
+// dataOutput writes the answer itself, to know when the body may be let go.
 type dataOutput struct {
-	ContentType  string `header:"Content-Type"`
-	CacheControl string `header:"Cache-Control"`
-	Body         []byte
+	Body func(huma.Context)
 }
 
+const octetStream = "application/octet-stream"
+
+func (s *Sequencer) registerData(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: "get-data", Method: http.MethodGet, Path: "/v1/data/{hash}", Summary: "The body with this SHA-256",
+		DefaultStatus: http.StatusOK,
+		Responses: map[string]*huma.Response{"200": {
+			Description: "The body's bytes. They never change.",
+			Content:     map[string]*huma.MediaType{octetStream: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+		}},
+	}, s.getData, 404, 429)
+}
+
+// getData holds a body in memory until it is sent, and only so many bytes of
+// bodies at once: asking for one costs a stranger nothing.
 func (s *Sequencer) getData(ctx context.Context, in *dataInput) (*dataOutput, error) {
 	hash, err := parseHash("hash", in.Hash)
 	if err != nil {
 		return nil, err
 	}
+	size, err := bodySize(ctx, s.db.Read(), hash)
+	if err != nil {
+		return nil, s.found(ctx, err, "data "+in.Hash)
+	}
+	if !s.served.TryAcquire(size) {
+		return nil, errOverloaded
+	}
 	body, err := loadBody(ctx, s.db.Read(), hash)
-	return &dataOutput{"application/octet-stream", "public, max-age=31536000, immutable", body}, s.found(ctx, err, "data "+in.Hash)
+	if err != nil {
+		s.served.Release(size)
+		return nil, s.found(ctx, err, "data "+in.Hash)
+	}
+	return &dataOutput{func(out huma.Context) {
+		defer s.served.Release(size)
+		out.SetHeader("Content-Type", octetStream)
+		out.SetHeader("Cache-Control", "public, max-age=31536000, immutable")
+		out.SetHeader("Content-Length", strconv.FormatInt(size, 10))
+		_, _ = out.BodyWriter().Write(body) // the client went away
+	}}, nil
 }
 
 type blocksInput struct {
@@ -231,7 +289,7 @@ func (s *Sequencer) getProject(ctx context.Context, in *projectInput) (*bodyOf[p
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.projects.views.get(ctx, id)
+	v, err := s.projects.view(ctx, id)
 	if errors.Is(err, ErrNoProject) {
 		return nil, refuse(wire.RejectNotFound, "", "the chain has no project %d", id)
 	}
@@ -280,7 +338,7 @@ type healthAnswer struct {
 	Status   string `json:"status" doc:"ok"`
 	Height   uint64 `json:"height" doc:"Height of the newest block."`
 	EVMBlock uint64 `json:"evm_block" doc:"EVM block up to which events were applied."`
-	Pending  int64  `json:"pending" doc:"Messages that wait for a batch."`
+	Pending  int64  `json:"pending" doc:"Messages that no live task of the chain has yet."`
 }
 
 // tipSilence is how long the chain may go unseen before health fails.
@@ -295,5 +353,5 @@ func (s *Sequencer) getHealth(ctx context.Context, _ *struct{}) (*bodyOf[healthA
 	if err != nil {
 		return nil, s.failed(ctx, fmt.Errorf("sequencer: health: %w", err))
 	}
-	return &bodyOf[healthAnswer]{healthAnswer{"ok", seen.tip.Height, number, s.ingest.pending.Load()}}, nil
+	return &bodyOf[healthAnswer]{healthAnswer{"ok", seen.tip.Height, number, s.backlog.size()}}, nil
 }

@@ -17,11 +17,23 @@ import (
 type messageForm struct {
 	Scheme    string `json:"scheme" enum:"eddsa-bn254,secp256k1,p256,ed25519"`
 	Key       string `json:"key" pattern:"^0x([0-9a-fA-F]{2})*$" doc:"The device's public key."`
-	Project   uint64 `json:"project" doc:"A decimal string is taken as well, here and for nonce and time."`
-	Nonce     uint64 `json:"nonce" doc:"Above the device's last nonce in the project."`
-	Time      uint64 `json:"time" doc:"The device's clock, milliseconds since 1970."`
+	Project   number `json:"project" doc:"The project's number."`
+	Nonce     number `json:"nonce" doc:"Above the device's last nonce in the project."`
+	Time      number `json:"time" doc:"The device's clock, milliseconds since 1970."`
 	Payload   string `json:"payload" pattern:"^0x([0-9a-fA-F]{2})*$"`
 	Signature string `json:"signature" pattern:"^0x([0-9a-fA-F]{2})*$"`
+}
+
+// number documents an unsigned number of 64 bits, which may come as a decimal
+// string: numbers of some clients end at 2^53.
+type number uint64
+
+// Schema implements huma.SchemaProvider.
+func (number) Schema(huma.Registry) *huma.Schema {
+	least := 0.0
+	return &huma.Schema{OneOf: []*huma.Schema{
+		{Type: huma.TypeInteger, Minimum: &least}, {Type: huma.TypeString, Pattern: "^[0-9]{1,20}$"},
+	}}
 }
 
 // MessageAnswer is the answer to one message that was taken.
@@ -58,7 +70,7 @@ func (s *Sequencer) registerMessages(api huma.API) {
 		Summary: "Send one message, or an array of them",
 		Description: "A message that is answered 200 or 202 is on disk. Of an array each message is answered for itself: " +
 			"202 when all were taken, else 207.",
-		Middlewares: huma.Middlewares{withBody(s.cfg.MaxBody)},
+		Middlewares: huma.Middlewares{withBody(s.cfg.MaxBody, s.bodies)},
 		RequestBody: jsonBody("A message or an array of messages.", &huma.Schema{
 			OneOf: []*huma.Schema{one, {Type: huma.TypeArray, Items: one, MaxItems: &most}},
 		}),
@@ -69,7 +81,7 @@ func (s *Sequencer) registerMessages(api huma.API) {
 		},
 		DefaultStatus: http.StatusAccepted,
 	}
-	documentProblems(api, &op, 400, 401, 402, 403, 409, 413, 415, 429, 503)
+	documentProblems(api, &op, 400, 401, 402, 403, 405, 408, 409, 413, 415, 429, 503)
 	huma.Register(api, op, func(ctx context.Context, _ *struct{}) (*messagesOutput, error) {
 		out, err := s.postMessages(ctx, bodyFrom(ctx))
 		if err != nil {

@@ -19,13 +19,20 @@ const maxSubmission = 4 << 10 // bytes of a submitted solution
 // its listener is for machines the operator trusts with being asked a lot.
 func newMiningAPI(s *Sequencer) http.Handler {
 	mux, api := newHuma("gristmill mining", "Hands out block headers to solve and takes the solved ones.")
-	get(api, "get-work", "/v1/mining/work", "The job to work on", s.getWork)
+	register(api, huma.Operation{
+		OperationID: "get-work", Method: http.MethodGet, Path: "/v1/mining/work", Summary: "The job to work on",
+		DefaultStatus: http.StatusOK,
+		Responses: map[string]*huma.Response{
+			"200": jsonResponse("The job; without an id while there is nothing to mine", schemaOf[miner.WorkAnswer](api)),
+			"204": {Description: "No other job within the time waited"},
+		},
+	}, s.getWork)
 	op := huma.Operation{
 		OperationID: "submit-solution", Method: http.MethodPost, Path: "/v1/mining/submit", Summary: "Hand in a solved header",
-		Middlewares: huma.Middlewares{withBody(maxSubmission)},
+		Middlewares: huma.Middlewares{withBody(maxSubmission, s.bodies)},
 		RequestBody: jsonBody("The solution.", schemaOf[miner.SubmitRequest](api)),
 	}
-	documentProblems(api, &op, 400, 409, 413, 415, 503)
+	documentProblems(api, &op, 400, 405, 408, 409, 413, 415, 429, 503)
 	huma.Register(api, op, func(ctx context.Context, _ *struct{}) (*bodyOf[miner.SubmitAnswer], error) {
 		a, err := s.postSolution(ctx, bodyFrom(ctx))
 		if err != nil {
@@ -34,6 +41,7 @@ func newMiningAPI(s *Sequencer) http.Handler {
 		return &bodyOf[miner.SubmitAnswer]{a}, nil
 	})
 	requireBody(api, "/v1/mining/submit")
+	dropUnused(api)
 	return withNotFound(mux)
 }
 
@@ -61,6 +69,8 @@ func (s *Sequencer) getWork(ctx context.Context, in *workInput) (*workOutput, er
 		return &workOutput{http.StatusOK, &answer}, nil
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
 		return &workOutput{Status: http.StatusNoContent}, nil
+	case errors.Is(err, errStopping):
+		return nil, err
 	default:
 		return nil, s.failed(ctx, err)
 	}

@@ -201,6 +201,46 @@ func TestOverloadAsksToComeBack(t *testing.T) {
 	require.Equal(t, 202, r.post(d.message(t, 1, 1, "a")).StatusCode)
 }
 
+// TestMemoryIsBounded: what a stranger may send or ask for without a signature.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	d := newDevice(t, wire.SchemeEd25519, 1)
+	require.True(t, r.seq.bodies.TryAcquire(r.seq.cfg.MaxBodies))
+	resp := r.post(d.message(t, 1, 1, "a"))
+	require.Equal(t, 429, resp.problem(t).Status)
+	r.seq.bodies.Release(r.seq.cfg.MaxBodies)
+	ids := r.send(d.message(t, 1, 1, "a"))
+	r.reaches(stateBatched, ids...)
+	path := "/v1/data/" + r.state(ids[0]).DataHash.String()
+	require.True(t, r.seq.served.TryAcquire(r.seq.cfg.MaxServed))
+	require.Equal(t, 429, r.get(path).problem(t).Status)
+	r.seq.served.Release(r.seq.cfg.MaxServed)
+	for range 3 {
+		require.Equal(t, 200, r.get(path).StatusCode)
+	}
+	require.Equal(t, 400, r.post([]byte("hello")).StatusCode)
+	r.eventually("all is given back", func() bool {
+		if !r.seq.bodies.TryAcquire(r.seq.cfg.MaxBodies) || !r.seq.served.TryAcquire(r.seq.cfg.MaxServed) {
+			return false
+		}
+		r.seq.bodies.Release(r.seq.cfg.MaxBodies)
+		r.seq.served.Release(r.seq.cfg.MaxServed)
+		return true
+	})
+}
+
+// TestUnknownProjectsCostNothing asks for many numbers that no project has.
+func TestUnknownProjectsCostNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *Config) { c.CacheFor = time.Hour })
+	require.Equal(t, 404, r.get("/v1/projects/2").StatusCode)
+	r.chain.setDown(true)
+	for id := range 50 {
+		require.Equal(t, 404, r.get(fmt.Sprint("/v1/projects/", id+2)).StatusCode)
+	}
+}
+
 func TestChainAwayIs503(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -307,4 +347,6 @@ func TestOpenAPI(t *testing.T) {
 	}
 	require.Equal(t, "string", doc.Components.Schemas["MessageView"].Properties["id"].Type)
 	require.Contains(t, string(doc.Paths["/v1/messages"]["post"]), "application/problem+json")
+	require.NotContains(t, string(raw), "ErrorModel", "nothing answers so")
+	require.Contains(t, string(doc.Paths["/v1/data/{hash}"]["get"]), octetStream)
 }

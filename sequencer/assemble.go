@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
 	"github.com/gristmill-zk/gristmill/internal/store"
@@ -21,8 +24,8 @@ type assembler struct {
 	projects *projects
 	log      *slog.Logger
 	tell     func(Event)
-	// freed is told how many messages left the pool (negative: came back).
-	freed func(int)
+	backlog  *backlog
+	queues   *queues
 }
 
 // waiting is a message without a batch.
@@ -77,34 +80,72 @@ func (a *assembler) pack(ctx context.Context) (time.Duration, error) {
 	}
 }
 
+// packTime is how long one project is packed before the others get their turn.
+const packTime = 2 * time.Second
+
 // packVersion makes batches until the messages of a project version neither
-// fill one nor have waited long enough.
+// fill one nor have waited long enough, or until its time is over.
 func (a *assembler) packVersion(ctx context.Context, key termsKey) (time.Duration, error) {
-	for {
-		terms, err := a.projects.terms.get(ctx, key)
-		if err != nil {
-			return 0, err
-		}
-		messages, err := a.oldest(ctx, key, int(terms.BatchSize))
-		if err != nil || len(messages) == 0 {
-			return noHurry, err
-		}
-		good, err := a.recheck(ctx, key.project, messages)
-		if err != nil {
-			return 0, err
-		}
-		if len(good) < len(messages) {
-			continue // the refused ones are out of the way now
-		}
-		chosen, full := fit(good, int(terms.BatchSize))
-		age := time.Since(time.UnixMilli(good[0].received))
-		if wait := time.Duration(terms.MaxWait)*time.Second - age; !full && wait > 0 {
-			return wait, nil
-		}
-		if err := a.makeBatch(ctx, key, &terms.Terms, chosen, age); err != nil {
-			return 0, err
+	for start := time.Now(); time.Since(start) < packTime; {
+		wait, err := a.packOne(ctx, key)
+		if err != nil || wait > 0 {
+			return wait, err
 		}
 	}
+	return 0, nil
+}
+
+// packOne makes a batch if one is due, or says in how long one will be. Whether
+// it is due is asked of the index first: reading the messages and asking for
+// their devices is for a batch that leaves.
+func (a *assembler) packOne(ctx context.Context, key termsKey) (time.Duration, error) {
+	asking, cancel := context.WithTimeout(ctx, packTime)
+	defer cancel()
+	terms, err := a.projects.terms.get(asking, key)
+	if err != nil {
+		return 0, err
+	}
+	due, err := a.dueIn(ctx, key, &terms.Terms)
+	if err != nil || due > 0 {
+		return due, err
+	}
+	messages, err := a.oldest(ctx, key, int(terms.BatchSize))
+	if err != nil {
+		return 0, err
+	}
+	good, err := a.recheck(asking, key.project, messages)
+	if err != nil {
+		return 0, err
+	}
+	if len(good) < len(messages) {
+		return 0, a.refuse(ctx, key.project, messages, good)
+	}
+	chosen, _ := fit(good, int(terms.BatchSize))
+	return 0, a.makeBatch(ctx, key, &terms.Terms, chosen, time.Since(time.UnixMilli(chosen[0].received)))
+}
+
+// front sums up the messages that the next batch would have.
+const front = `
+	SELECT count(*), coalesce(min(received), 0), coalesce(sum(4 + length(encoded)), 0),
+	       coalesce(min(CASE WHEN batch_cap > 0 THEN batch_cap END), 0)
+	FROM (SELECT received, encoded, batch_cap FROM messages
+	      WHERE project = ? AND version = ? AND batch IS NULL AND refused IS NULL ORDER BY seq LIMIT ?)`
+
+// dueIn says in how long a batch must leave: 0 for one that is full or whose
+// oldest message has waited long enough.
+func (a *assembler) dueIn(ctx context.Context, key termsKey, terms *Terms) (time.Duration, error) {
+	var count, received, size, least int64
+	err := a.db.Read().QueryRowContext(ctx, front, int64(key.project), key.version, terms.BatchSize).
+		Scan(&count, &received, &size, &least)
+	switch {
+	case err != nil:
+		return 0, err
+	case count == 0:
+		return noHurry, nil
+	case count >= int64(terms.BatchSize), least > 0 && least <= count, size+bodyOverhead > wire.MaxBodySize:
+		return 0, nil
+	}
+	return max(0, time.Duration(terms.MaxWait)*time.Second-time.Since(time.UnixMilli(received))), nil
 }
 
 func (a *assembler) oldest(ctx context.Context, key termsKey, n int) ([]waiting, error) {
@@ -119,10 +160,12 @@ func (a *assembler) oldest(ctx context.Context, key termsKey, n int) ([]waiting,
 		int64(key.project), key.version, n)
 }
 
+// bodyOverhead is what a body has at most besides its messages.
+const bodyOverhead = 64
+
 // fit takes messages from the front until the body is full by count, by a
 // message's own cap or by bytes.
 func fit(messages []waiting, batchSize int) (chosen []waiting, full bool) {
-	const bodyOverhead = 64
 	most, size := batchSize, bodyOverhead
 	for i, m := range messages {
 		if m.cap > 0 {
@@ -136,37 +179,61 @@ func fit(messages []waiting, batchSize int) (chosen []waiting, full bool) {
 	return messages, len(messages) >= most
 }
 
-// recheck refuses messages of devices that the project took off its list after
-// they were acknowledged: no prover would accept a task with them.
+// recheck keeps the messages of devices that the project still lists: no prover
+// would accept a task with others.
 func (a *assembler) recheck(ctx context.Context, project uint64, messages []waiting) (good []waiting, err error) {
-	for _, m := range messages {
-		err := a.projects.admitDevice(ctx, project, m.device)
-		switch {
-		case err == nil:
-			good = append(good, m)
-		case wire.CodeOf(err) == wire.RejectDeviceNotAllowed:
-			if err := a.refuse(ctx, project, m.seq, err.Error()); err != nil {
-				return nil, err
+	errs := make([]error, len(messages))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(askers)
+	for i := range messages {
+		g.Go(func() error {
+			errs[i] = a.projects.admitDevice(ctx, project, messages[i].device)
+			if wire.CodeOf(errs[i]) == wire.RejectDeviceNotAllowed {
+				return nil
 			}
-		default:
-			return nil, err
+			return errs[i]
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i := range messages {
+		if errs[i] == nil {
+			good = append(good, messages[i])
 		}
 	}
 	return good, nil
 }
 
-func (a *assembler) refuse(ctx context.Context, project uint64, seq int64, reason string) error {
+// refuse ends the messages that are not among the good ones.
+func (a *assembler) refuse(ctx context.Context, project uint64, messages, good []waiting) error {
+	stays := map[int64]bool{}
+	for i := range good {
+		stays[good[i].seq] = true
+	}
+	n := 0
+	const reason = "its device is not listed by the project any more"
 	failpoint.Hit("sequencer.refuse.before")
 	err := a.db.Update(ctx, func(tx *sql.Tx) error {
-		return execute(ctx, tx, `UPDATE messages SET refused = ? WHERE seq = ? AND batch IS NULL`, reason, seq)
+		n = 0
+		for i := range messages {
+			if stays[messages[i].seq] {
+				continue
+			}
+			n++
+			if err := execute(ctx, tx, `UPDATE messages SET refused = ? WHERE seq = ? AND batch IS NULL`, reason, messages[i].seq); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	failpoint.Hit("sequencer.refuse.after")
 	if err != nil {
 		return err
 	}
-	a.freed(1)
-	a.log.WarnContext(ctx, "acknowledged message refused", "project", project, "reason", reason)
-	a.tell(MessagesRefused{Project: project, Count: 1, Reason: reason})
+	a.backlog.add(project, -int64(n))
+	a.log.WarnContext(ctx, "acknowledged messages refused", "project", project, "messages", n, "reason", reason)
+	a.tell(MessagesRefused{Project: project, Count: n, Reason: reason})
 	return nil
 }
 
@@ -195,7 +262,6 @@ func (a *assembler) makeBatch(ctx context.Context, key termsKey, terms *Terms, c
 	if err != nil {
 		return err
 	}
-	a.freed(len(chosen))
 	a.log.InfoContext(ctx, "batch made", "project", project, "messages", len(chosen), "bytes", len(encoded), "data", dataHash)
 	a.tell(BatchMade{Project: project, Messages: len(chosen), Size: len(encoded), DataHash: dataHash, Waited: waited})
 	return nil
@@ -238,35 +304,47 @@ func scanBatch(row func(...any) error) (b batchRow, err error) {
 
 const batchColumns = `id, project, version, count, size, data_hash, commitment, expiry, signature`
 
-// authorise signs the open batches that have no authorisation, or one that
-// has used up half of its time.
+// authorise signs the batches that the next few blocks may carry and that have
+// no authorisation, or one that has used up half of its time. The others wait
+// for theirs until it is nearly their turn.
 func (a *assembler) authorise(ctx context.Context) error {
-	now := time.Now()
-	due := now.Add(a.cfg.AuthorisationTTL / 2).Unix()
-	batches, err := collect(ctx, a.db.Read(), scanBatch, `SELECT `+batchColumns+` FROM batches WHERE state = 'open' AND expiry < ?`, due)
+	queues, err := a.queues.load(ctx, authoriseAhead*a.cfg.Chain.MaxTasks(), time.Time{})
 	if err != nil {
 		return err
 	}
-	for _, b := range batches {
-		if view, err := a.projects.views.get(ctx, b.task.Project); err != nil || !view.listed || view.Paused {
-			continue // an authorisation would not help it now
+	now := time.Now()
+	due := uint64(now.Add(a.cfg.AuthorisationTTL / 2).Unix())
+	var signed []batchRow
+	for _, b := range slices.Concat(queues...) {
+		if b.task.Authorisation.Expiry >= due {
+			continue
 		}
 		b.task.Authorisation = wire.Authorisation{Expiry: uint64(now.Add(a.cfg.AuthorisationTTL).Unix())}
 		if err := b.task.Authorise(a.cfg.Chain.Deployment(), a.cfg.Key); err != nil {
 			return err
 		}
-		failpoint.Hit("sequencer.authorise.before")
-		err := a.db.Update(ctx, func(tx *sql.Tx) error {
-			return execute(ctx, tx, `UPDATE batches SET expiry = ?1, signature = ?2, max_expiry = max(max_expiry, ?1) WHERE id = ?3`,
-				int64(b.task.Authorisation.Expiry), b.task.Authorisation.Signature, b.id)
-		})
-		failpoint.Hit("sequencer.authorise.after")
-		if err != nil {
-			return err
-		}
+		signed = append(signed, b)
 	}
-	return nil
+	if len(signed) == 0 {
+		return nil
+	}
+	failpoint.Hit("sequencer.authorise.before")
+	err = a.db.Update(ctx, func(tx *sql.Tx) error {
+		for _, b := range signed {
+			if err := execute(ctx, tx, `UPDATE batches SET expiry = ?1, signature = ?2, max_expiry = max(max_expiry, ?1) WHERE id = ?3`,
+				int64(b.task.Authorisation.Expiry), b.task.Authorisation.Signature, b.id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	failpoint.Hit("sequencer.authorise.after")
+	return err
 }
+
+// authoriseAhead is for how many blocks' worth of each queue authorisations
+// are kept ready.
+const authoriseAhead = 2
 
 // split frees the messages of batches that kept failing, for bodies of half
 // the size: so that one message nobody can prove does not take its neighbours
@@ -317,7 +395,6 @@ func (a *assembler) splitOne(ctx context.Context, id, project, count int64) erro
 	if err != nil || changed == 0 {
 		return err
 	}
-	a.freed(int(-count))
 	a.log.WarnContext(ctx, "batch split", "project", project, "messages", count)
 	return nil
 }

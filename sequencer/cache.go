@@ -7,10 +7,13 @@ import (
 )
 
 // cache believes what it was told for a while. Callers that miss the same key
-// at once share one load. Failed loads are not kept.
+// at once share one load, and only so many loads run at once. Failed loads are
+// not kept, but for failures that are an answer themselves.
 type cache[K comparable, V any] struct {
-	load func(context.Context, K) (V, error)
-	ttl  time.Duration
+	load  func(context.Context, K) (V, error)
+	keeps func(error) bool // failures that are kept; nil for none
+	ttl   time.Duration
+	turns chan struct{} // holds one value per running load
 
 	mu      sync.Mutex
 	entries map[K]*entry[V]
@@ -27,7 +30,7 @@ type entry[V any] struct {
 const cacheMost = 100_000
 
 func newCache[K comparable, V any](ttl time.Duration, load func(context.Context, K) (V, error)) *cache[K, V] {
-	return &cache[K, V]{load: load, ttl: ttl, entries: map[K]*entry[V]{}}
+	return &cache[K, V]{load: load, ttl: ttl, turns: make(chan struct{}, loadsMost), entries: map[K]*entry[V]{}}
 }
 
 func (c *cache[K, V]) get(ctx context.Context, key K) (V, error) {
@@ -36,7 +39,7 @@ func (c *cache[K, V]) get(ctx context.Context, key K) (V, error) {
 	if ok {
 		select {
 		case <-e.loaded:
-			ok = e.err == nil && time.Now().Before(e.until)
+			ok = (e.err == nil || c.keeps != nil && c.keeps(e.err)) && time.Now().Before(e.until)
 		default:
 		}
 	}
@@ -60,14 +63,25 @@ func (c *cache[K, V]) get(ctx context.Context, key K) (V, error) {
 	}
 }
 
-const loadTimeout = 10 * time.Second
+const (
+	loadTimeout = 10 * time.Second
+	// loadsMost is how many loads of one cache run at once.
+	loadsMost = 32
+)
 
 func (c *cache[K, V]) fill(ctx context.Context, key K, e *entry[V]) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
+	defer close(e.loaded)
+	select {
+	case c.turns <- struct{}{}:
+	case <-ctx.Done():
+		e.err = ctx.Err()
+		return
+	}
+	defer func() { <-c.turns }()
 	e.value, e.err = c.load(ctx, key)
 	e.until = time.Now().Add(c.ttl)
-	close(e.loaded)
 }
 
 // forget drops the entries that match.

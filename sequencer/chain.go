@@ -36,6 +36,8 @@ type Chain interface {
 
 	// Tip is the newest mined block and the nBits its child must have.
 	Tip(ctx context.Context) (Tip, error)
+	// Projects counts the projects; their ids start at 1 and have no gaps.
+	Projects(ctx context.Context) (uint64, error)
 	Project(ctx context.Context, project uint64) (Project, error)
 	Terms(ctx context.Context, project uint64, version uint32) (Terms, error)
 	// Funds is the project's free escrow in a token.
@@ -132,11 +134,12 @@ type ChainEvent struct {
 	Tx    wire.Hash
 	Kind  EventKind
 
-	// Task is set for every task event, Project and DataHash for
-	// KindTaskMined, Project for KindProjectChanged.
-	Task     wire.Hash
-	Project  uint64
-	DataHash wire.Hash
+	// Task is set for every task event, Project for KindProjectChanged.
+	Task    wire.Hash
+	Project uint64
+	// Leaf is set for KindTaskMined: the leaf as the block has it. Whoever
+	// mined it may have written anything into it.
+	Leaf *wire.Task
 	// Height is the block's height, for KindTaskMined and KindBlockMined.
 	Height uint64
 	// Reason is why a task was skipped or died: the contract's name for it.

@@ -61,9 +61,20 @@ type Config struct {
 	// MaxInFlight is how many messages may be under check at once; above it
 	// requests are answered 429. 0 means 4096.
 	MaxInFlight int
-	// MaxPending is how many messages may wait for a batch; above it requests
-	// are answered 429. 0 means 1,000,000.
+	// MaxPending is how many messages may wait for a live task, in a batch or
+	// not; above it requests are answered 429. 0 means 1,000,000.
 	MaxPending int
+	// MaxPendingProject is how many of them may be one project's; 0 means a
+	// quarter of MaxPending. A project whose escrow pays for little may have
+	// less: four times the messages that it pays for.
+	MaxPendingProject int
+	// MaxBodies is how many bytes of request bodies may be in memory at once,
+	// and MaxServed how many of bodies being sent to provers; above them
+	// requests are answered 429. 0 means 64 MiB and 128 MiB.
+	MaxBodies, MaxServed int64
+	// MaxConns is how many connections each of the two servers has at once;
+	// further ones wait to be accepted. 0 means 4096.
+	MaxConns int
 	// Verifiers is how many signatures are checked at once; 0 means one per core.
 	Verifiers int
 
@@ -89,6 +100,8 @@ func (c *Config) validate() error {
 		return errors.New("sequencer: config: DB is missing")
 	case c.MaxBody < 0 || c.MaxBody > wire.MaxBodySize:
 		return fmt.Errorf("sequencer: config: MaxBody %d is not within 0..%d", c.MaxBody, wire.MaxBodySize)
+	case c.MaxServed != 0 && c.MaxServed < wire.MaxBodySize:
+		return fmt.Errorf("sequencer: config: MaxServed %d is below the %d of one body", c.MaxServed, wire.MaxBodySize)
 	case c.AuthorisationTTL < 0 || (c.AuthorisationTTL > 0 && c.AuthorisationTTL < time.Second):
 		return fmt.Errorf("sequencer: config: AuthorisationTTL %s is below one second", c.AuthorisationTTL)
 	}
@@ -96,7 +109,8 @@ func (c *Config) validate() error {
 		"EmptyInterval": int64(c.EmptyInterval), "Poll": int64(c.Poll), "Refresh": int64(c.Refresh),
 		"Attempts": int64(c.Attempts), "RetryFirst": int64(c.RetryFirst), "RetryMost": int64(c.RetryMost),
 		"CacheFor": int64(c.CacheFor), "MaxInFlight": int64(c.MaxInFlight),
-		"MaxPending": int64(c.MaxPending), "Verifiers": int64(c.Verifiers),
+		"MaxPending": int64(c.MaxPending), "MaxPendingProject": int64(c.MaxPendingProject), "Verifiers": int64(c.Verifiers),
+		"MaxBodies": c.MaxBodies, "MaxConns": int64(c.MaxConns),
 	} {
 		if v < 0 {
 			return fmt.Errorf("sequencer: config: %s is negative", name)
@@ -117,6 +131,10 @@ func (c *Config) setDefaults() {
 	orDefault(&c.MaxBody, 4<<20)
 	orDefault(&c.MaxInFlight, 4096)
 	orDefault(&c.MaxPending, 1_000_000)
+	orDefault(&c.MaxPendingProject, max(1, c.MaxPending/4))
+	orDefault(&c.MaxBodies, 64<<20)
+	orDefault(&c.MaxServed, 128<<20)
+	orDefault(&c.MaxConns, 4096)
 	orDefault(&c.Verifiers, runtime.GOMAXPROCS(0))
 	if c.Beneficiary.IsZero() {
 		c.Beneficiary = c.Chain.Operator()

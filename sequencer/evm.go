@@ -29,24 +29,14 @@ type EVMConfig struct {
 }
 
 // evm is a deployment on an EVM chain.
-type evm struct {
-	cfg    EVMConfig
-	cursor *cursor.Cursor
-}
+type evm struct{ cfg EVMConfig }
 
 // OpenChain is the Chain of a deployment.
 func OpenChain(cfg EVMConfig) (Chain, error) {
 	if cfg.Deployment == nil || cfg.Sender == nil {
 		return nil, errors.New("sequencer: chain config: Deployment and Sender are required")
 	}
-	c, err := cursor.New(cursor.Config{
-		Client: cfg.Deployment.Client(), Addresses: cfg.Deployment.Addresses(),
-		Confirmations: cfg.Confirmations, Poll: cfg.Poll, Logger: cfg.Logger,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("sequencer: %w", err)
-	}
-	return &evm{cfg: cfg, cursor: c}, nil
+	return &evm{cfg: cfg}, nil
 }
 
 func (e *evm) Deployment() wire.Deployment { return e.cfg.Deployment.Wire() }
@@ -57,6 +47,10 @@ func (e *evm) MaxTasks() int               { return int(e.cfg.Deployment.Params(
 func (e *evm) Tip(ctx context.Context) (Tip, error) {
 	t, err := e.cfg.Deployment.Tip(ctx)
 	return Tip(t), err
+}
+
+func (e *evm) Projects(ctx context.Context) (uint64, error) {
+	return e.cfg.Deployment.Projects(ctx)
 }
 
 func (e *evm) Project(ctx context.Context, project uint64) (Project, error) {
@@ -125,7 +119,18 @@ func (e *evm) Follow(ctx context.Context, position []byte, apply func(context.Co
 			return fmt.Errorf("stored position: %w", err)
 		}
 	}
-	return e.cursor.Follow(ctx, from, func(ctx context.Context, b cursor.Batch) error {
+	start, err := e.cfg.Deployment.Start(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := cursor.New(cursor.Config{
+		Client: e.cfg.Deployment.Client(), Addresses: e.cfg.Deployment.Addresses(), Start: start,
+		Confirmations: e.cfg.Confirmations, Poll: e.cfg.Poll, Logger: e.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	return c.Follow(ctx, from, func(ctx context.Context, b cursor.Batch) error {
 		events, err := e.cfg.Deployment.DecodeEvents(b.Logs)
 		if err != nil {
 			return err
@@ -155,7 +160,7 @@ func convert(ev chain.Event) (ChainEvent, bool) {
 			Reward: e.Reward, Header: e.Header, Coinbase: e.Coinbase,
 		}
 	case chain.TaskMined:
-		out.Kind, out.Task, out.Height, out.Project, out.DataHash = KindTaskMined, e.TaskID, e.Height, e.Task.Project, e.Task.DataHash
+		out.Kind, out.Task, out.Height, out.Leaf = KindTaskMined, e.TaskID, e.Height, &e.Task
 	case chain.TaskSkipped:
 		out.Kind, out.Task, out.Reason = KindTaskSkipped, e.TaskID, e.Reason.String()
 	case chain.TaskOffered:

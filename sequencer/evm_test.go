@@ -112,6 +112,22 @@ func (w *evmWorld) project(device wire.Hash) {
 	w.send(&parts.Escrow, bindings.NewEscrow().PackDeposit(1, token, big.NewInt(1000)))
 }
 
+// TestStartOfTheDeployment finds the block that the registry came with.
+func TestStartOfTheDeployment(t *testing.T) {
+	t.Parallel()
+	w := newEVMWorld(t)
+	start, err := w.d.Start(t.Context())
+	require.NoError(t, err)
+	for block, want := range map[uint64]bool{start - 1: false, start: true} {
+		code, err := w.d.Client().CodeAt(t.Context(), w.d.Registry(), new(big.Int).SetUint64(block))
+		require.NoError(t, err)
+		require.Equal(t, want, len(code) > 0, block)
+	}
+	again, err := w.d.Start(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, start, again)
+}
+
 // TestOnTheRealContracts mines messages into blocks that the contracts take,
 // has a task recalled and a block reorganised away, and finds the messages in a
 // live task of the same body each time.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gristmill-zk/gristmill/chain"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -130,6 +131,15 @@ func (f *fakeChain) project(id uint64, fn func(p *fakeProject)) error {
 			return ErrNoProject
 		}
 		fn(p)
+		return nil
+	})
+}
+
+func (f *fakeChain) Projects(context.Context) (n uint64, err error) {
+	return n, f.read(func() error {
+		for id := range f.projects {
+			n = max(n, id)
+		}
 		return nil
 	})
 }
@@ -274,33 +284,44 @@ func (f *fakeChain) mint(b SolvedBlock) (Receipt, []wire.Hash, error) {
 
 func (f *fakeChain) enter(w *fakeWorld, t *wire.Task, parent wire.Hash, height uint64, events *[]ChainEvent) wire.Hash {
 	id := t.ID(f.Deployment(), parent)
-	*events = append(*events, ChainEvent{Kind: KindTaskMined, Task: id, Project: t.Project, DataHash: t.DataHash, Height: height})
-	p := f.projects[t.Project]
-	reason := ""
-	_, authErr := t.Authoriser(f.Deployment())
-	old, taken := w.Tasks[w.ByData[t.DataHash]]
-	switch {
-	case p == nil:
-		reason = "unknown version"
-	case p.Paused:
-		reason = "project paused"
-	case uint64(time.Now().Unix()) > t.Authorisation.Expiry:
-		reason = "expired"
-	case authErr != nil:
-		reason = "bad authorisation"
-	case taken && old.Status != KindTaskDead && old.Status != KindTaskRecalled:
-		reason = "duplicate data"
-	case p.free.Cmp(p.Reward) < 0:
-		reason = "insufficient funds"
-	}
-	if reason != "" {
-		*events = append(*events, ChainEvent{Kind: KindTaskSkipped, Task: id, Reason: reason})
+	*events = append(*events, ChainEvent{Kind: KindTaskMined, Task: id, Leaf: t, Height: height})
+	if reason := f.skips(w, t); reason != chain.SkipNone {
+		*events = append(*events, ChainEvent{Kind: KindTaskSkipped, Task: id, Reason: reason.String()})
 		return id
 	}
 	w.Tasks[id] = fakeTask{t.Project, t.DataHash, KindTaskOffered}
 	w.ByData[t.DataHash] = id
 	*events = append(*events, ChainEvent{Kind: KindTaskOffered, Task: id})
 	return id
+}
+
+// skips is TaskManager._check, in its order.
+func (f *fakeChain) skips(w *fakeWorld, t *wire.Task) chain.SkipReason {
+	p := f.projects[t.Project]
+	_, authErr := t.Authoriser(f.Deployment())
+	_, noElement := t.DataCommitment.Element()
+	old, taken := w.Tasks[w.ByData[t.DataHash]]
+	switch {
+	case p == nil || t.Version == 0 || t.Version > p.Version:
+		return chain.SkipUnknownVersion
+	case p.Paused:
+		return chain.SkipProjectPaused
+	case t.Count == 0 || t.Count > p.BatchSize:
+		return chain.SkipBadCount
+	case t.Size > 1<<20:
+		return chain.SkipBadSize
+	case noElement != nil:
+		return chain.SkipBadCommitment
+	case uint64(time.Now().Unix()) > t.Authorisation.Expiry:
+		return chain.SkipExpired
+	case authErr != nil:
+		return chain.SkipBadAuthorisation
+	case taken && old.Status != KindTaskDead && old.Status != KindTaskRecalled:
+		return chain.SkipDuplicateData
+	case p.free.Cmp(p.Reward) < 0:
+		return chain.SkipInsufficientFunds
+	}
+	return chain.SkipNone
 }
 
 // end gives a live task its end in a block of its own.
@@ -333,16 +354,22 @@ func (f *fakeChain) reorg(n int) {
 	f.append(f.head().After, nil)
 }
 
-// compete mines an empty block of somebody else on the tip.
-func (f *fakeChain) compete() {
+// compete mines a block of somebody else on the tip, with whatever leaves, and
+// returns their ids.
+func (f *fakeChain) compete(leaves ...wire.Task) (ids []wire.Hash) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w := f.head().After.clone()
 	tip := last(w.Tips)
 	var hash wire.Hash
 	_, _ = rand.Read(hash[:])
+	var events []ChainEvent
+	for i := range leaves {
+		ids = append(ids, f.enter(&w, &leaves[i], tip.Hash, tip.Height+1, &events))
+	}
 	w.Tips = append(w.Tips, Tip{hash, tip.Height + 1, tip.Time + 1, f.bits})
-	f.append(w, nil)
+	f.append(w, events)
+	return ids
 }
 
 // onMint and onMinted set the hooks.

@@ -19,11 +19,15 @@ import (
 // transaction. One goroutine runs it.
 type follower struct {
 	cfg      *Config
+	address  wire.Address // of cfg.Key
 	db       *store.DB
 	projects *projects
+	backlog  *backlog
 	log      *slog.Logger
 	tell     func(Event)
 	moved    func()
+	// undone is called after a rollback: what was mined on may be the tip again.
+	undone func()
 }
 
 func (f *follower) run(ctx context.Context) error {
@@ -41,13 +45,14 @@ func (f *follower) run(ctx context.Context) error {
 type applied struct {
 	touched []int64 // batches
 	news    []Event
+	waiting map[uint64]int64 // by project: messages that left the backlog (below 0) or came back
 }
 
 func (f *follower) apply(ctx context.Context, b Batch) error {
 	var done applied
 	failpoint.Hit("sequencer.events.before")
 	err := f.db.Update(ctx, func(tx *sql.Tx) error {
-		done = applied{} // the function may run again
+		done = applied{waiting: map[uint64]int64{}} // the function may run again
 		if b.Rollback != nil {
 			if err := undo(ctx, tx, *b.Rollback, &done); err != nil {
 				return err
@@ -72,8 +77,12 @@ func (f *follower) apply(ctx context.Context, b Batch) error {
 	if err != nil {
 		return fmt.Errorf("sequencer: apply events: %w", err)
 	}
+	for project, n := range done.waiting {
+		f.backlog.add(project, n)
+	}
 	if b.Rollback != nil {
 		f.log.WarnContext(ctx, "chain reorganised", "above", *b.Rollback, "batches", len(done.touched))
+		f.undone()
 	}
 	changed := map[uint64]bool{}
 	for i := range b.Events {
@@ -119,20 +128,19 @@ func undo(ctx context.Context, tx *sql.Tx, above uint64, done *applied) error {
 
 // record keeps an event that concerns a batch of ours, and every block.
 func (f *follower) record(ctx context.Context, tx *sql.Tx, e *ChainEvent, done *applied) error {
-	var query string
-	var key []any
+	var batch int64
+	var own bool
+	var err error
 	switch e.Kind {
 	case KindBlockMined:
 		return recordBlock(ctx, tx, e)
 	case KindProjectChanged:
 		return nil
 	case KindTaskMined:
-		query, key = `SELECT id FROM batches WHERE project = ? AND data_hash = ?`, []any{int64(e.Project), e.DataHash[:]}
+		batch, own, err = f.batchOf(ctx, tx, e.Leaf)
 	default:
-		query, key = `SELECT batch FROM facts WHERE task = ? LIMIT 1`, []any{e.Task[:]}
+		err = tx.QueryRowContext(ctx, `SELECT batch FROM facts WHERE task = ? LIMIT 1`, e.Task[:]).Scan(&batch)
 	}
-	var batch int64
-	err := tx.QueryRowContext(ctx, query, key...).Scan(&batch)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // another sequencer's
 	}
@@ -142,8 +150,33 @@ func (f *follower) record(ctx context.Context, tx *sql.Tx, e *ChainEvent, done *
 	if !slices.Contains(done.touched, batch) {
 		done.touched = append(done.touched, batch)
 	}
-	return execute(ctx, tx, `INSERT INTO facts (evm_block, log_index, kind, batch, task, height, reason, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		int64(e.Block), int64(e.Index), string(e.Kind), batch, e.Task[:], int64(e.Height), e.Reason, time.Now().UnixMilli())
+	return execute(ctx, tx, `INSERT INTO facts (evm_block, log_index, kind, batch, task, height, reason, seen, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		int64(e.Block), int64(e.Index), string(e.Kind), batch, e.Task[:], int64(e.Height), e.Reason, time.Now().UnixMilli(), own)
+}
+
+// batchOf finds the batch whose body a leaf names and says whether the leaf is
+// ours. Bodies are public and a leaf costs only the work of its block, so
+// anybody can write one that names our body and says something else of it, or
+// that nobody authorised. Such a leaf concerns us, for it may go live and is
+// then the body's only task, but how it ends says nothing about the body.
+func (f *follower) batchOf(ctx context.Context, tx *sql.Tx, leaf *wire.Task) (batch int64, own bool, err error) {
+	b, err := scanBatch(tx.QueryRowContext(ctx, `SELECT `+batchColumns+` FROM batches WHERE project = ? AND data_hash = ?`,
+		int64(leaf.Project), leaf.DataHash[:]).Scan)
+	if err != nil {
+		return 0, false, err
+	}
+	if !sameTask(leaf, &b.task) {
+		return b.id, false, nil
+	}
+	signer, err := leaf.Authoriser(f.cfg.Chain.Deployment())
+	return b.id, err == nil && signer == f.address, nil
+}
+
+// sameTask compares everything but the authorisations: an older one of ours is
+// as good as the current one.
+func sameTask(a, b *wire.Task) bool {
+	return a.Project == b.Project && a.Version == b.Version && a.Count == b.Count && a.Size == b.Size &&
+		a.DataHash == b.DataHash && a.DataCommitment == b.DataCommitment
 }
 
 func recordBlock(ctx context.Context, tx *sql.Tx, e *ChainEvent) error {
@@ -160,6 +193,7 @@ type fact struct {
 	height uint64
 	reason string
 	seen   int64
+	own    bool // of a mined leaf: it is ours, word for word
 }
 
 // taskState is what a batch's facts say about one of its tasks.
@@ -169,6 +203,7 @@ type taskState struct {
 	state   string
 	reason  string
 	seen    int64
+	own     bool // the leaf it came from is ours
 	entered bool // the contract took it in
 }
 
@@ -180,9 +215,11 @@ const (
 	taskSettled  = string(KindTaskSettled)
 )
 
-// fold reads the facts in order.
+// fold reads the facts in order. Leaves of strangers that the contract did not
+// take in leave no trace in what it returns.
 func fold(facts []fact) []taskState {
 	var tasks []taskState
+	lastOwn := map[wire.Hash]bool{} // whether the last leaf of the task is ours
 	for _, f := range facts {
 		i := slices.IndexFunc(tasks, func(t taskState) bool { return t.id == f.task })
 		if i < 0 {
@@ -190,18 +227,27 @@ func fold(facts []fact) []taskState {
 			i = len(tasks) - 1
 		}
 		t := &tasks[i]
-		if t.entered && (f.kind == KindTaskMined || f.kind == KindTaskSkipped) {
-			continue // the block has the leaf twice: the second was skipped, the task stands
-		}
-		t.entered = f.kind != KindTaskMined && f.kind != KindTaskSkipped
-		t.reason, t.seen = f.reason, f.seen
+		leaf := f.kind == KindTaskMined || f.kind == KindTaskSkipped
 		if f.kind == KindTaskMined {
-			t.height, t.state = f.height, string(KindTaskWaiting)
+			lastOwn[f.task] = f.own
+			t.height = f.height
+		}
+		// The block may have a leaf of this task twice. Once one was taken, the
+		// others were skipped and the task stands; and a stranger's leaf, which
+		// gives the same id, does not hide how ours ended.
+		if leaf && (t.entered || t.own && !lastOwn[f.task]) {
 			continue
 		}
+		if !t.entered {
+			t.own = lastOwn[f.task]
+		}
+		t.entered, t.reason, t.seen = !leaf, f.reason, f.seen
 		t.state = string(f.kind)
+		if f.kind == KindTaskMined {
+			t.state = string(KindTaskWaiting)
+		}
 	}
-	return tasks
+	return slices.DeleteFunc(tasks, func(t taskState) bool { return !t.own && !t.entered })
 }
 
 // verdict is the state of a batch.
@@ -221,6 +267,9 @@ func judge(cfg *Config, tasks []taskState, count int) verdict {
 		case taskSettled:
 			return verdict{state: stateSettled}
 		case taskSkipped, taskDead, taskRecalled:
+			if !t.own {
+				continue // a stranger's word about our body
+			}
 			ended++
 			if !passing(t) {
 				failures++
@@ -287,7 +336,7 @@ func (f *follower) recompute(ctx context.Context, tx *sql.Tx, batch int64, done 
 		return err
 	}
 	facts, err := collect(ctx, tx, scanFact,
-		`SELECT kind, task, height, reason, seen FROM facts WHERE batch = ? ORDER BY evm_block, log_index`, batch)
+		`SELECT kind, task, height, reason, seen, own FROM facts WHERE batch = ? ORDER BY evm_block, log_index`, batch)
 	if err != nil {
 		return err
 	}
@@ -306,6 +355,9 @@ func (f *follower) recompute(ctx context.Context, tx *sql.Tx, batch int64, done 
 		}
 		return nil
 	}
+	if n := waitingIn(v.state) - waitingIn(before); n != 0 {
+		done.waiting[project] += int64(n * count)
+	}
 	if v.state == stateRefused && before != stateRefused {
 		done.news = append(done.news, MessagesRefused{Project: project, Count: count, Reason: v.reason})
 	}
@@ -314,7 +366,7 @@ func (f *follower) recompute(ctx context.Context, tx *sql.Tx, batch int64, done 
 
 func scanFact(row func(...any) error) (f fact, err error) {
 	var kind string
-	err = row(&kind, hashArg{&f.task}, &f.height, &f.reason, &f.seen)
+	err = row(&kind, hashArg{&f.task}, &f.height, &f.reason, &f.seen, &f.own)
 	f.kind = EventKind(kind)
 	return f, err
 }

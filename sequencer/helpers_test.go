@@ -39,6 +39,8 @@ type rig struct {
 	cfg    Config
 	seq    *Sequencer
 	server *httptest.Server
+	served http.Handler // by the server
+	api    *contract    // of what is served; read when first needed
 	stop   func()
 
 	mu     sync.Mutex
@@ -93,7 +95,7 @@ func (r *rig) start() {
 		cancel()
 		require.NoError(r.t, err)
 	}
-	r.seq, r.server = seq, httptest.NewServer(seq.Handler())
+	r.seq, r.server, r.served = seq, httptest.NewServer(seq.Handler()), seq.Handler()
 	r.stop = sync.OnceFunc(func() {
 		r.server.CloseClientConnections()
 		r.server.Close()
@@ -167,6 +169,14 @@ func (r *rig) eventually(what string, ok func() bool) {
 	require.Eventually(r.t, ok, patience, 2*time.Millisecond, what)
 }
 
+// looks waits until the templater has looked twice at the chain and the
+// batches, the second time from the start after this call.
+func (r *rig) looks() {
+	r.t.Helper()
+	from := r.seq.steps.Load()
+	r.eventually("the templater looks", func() bool { return r.seq.steps.Load() >= from+2 })
+}
+
 func (r *rig) reaches(state string, ids ...wire.Hash) {
 	r.t.Helper()
 	for _, id := range ids {
@@ -223,6 +233,10 @@ func (r *rig) do(method, path, contentType string, body []byte) answer {
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	require.NoError(r.t, err)
+	if r.api == nil {
+		r.api = newContract(r.t, r.served)
+	}
+	r.api.check(r.t, method, path, contentType, body, answer{resp, raw})
 	return answer{resp, raw}
 }
 

@@ -59,19 +59,19 @@ type ingest struct {
 	exists   *sql.Stmt
 
 	inFlight atomic.Int64
-	pending  atomic.Int64 // messages without a batch, roughly
+	backlog  *backlog
 	verify   chan struct{}
 	queue    chan *group
 	stopped  chan struct{}
 }
 
-func newIngest(ctx context.Context, cfg *Config, db *store.DB, p *projects) (*ingest, error) {
+func newIngest(ctx context.Context, cfg *Config, db *store.DB, p *projects, b *backlog) (*ingest, error) {
 	exists, err := db.Read().PrepareContext(ctx, `SELECT 1 FROM messages WHERE id = ?`)
 	if err != nil {
 		return nil, err
 	}
 	return &ingest{
-		cfg: cfg, db: db, projects: p, devices: newDeviceIDs(), exists: exists,
+		cfg: cfg, db: db, projects: p, backlog: b, devices: newDeviceIDs(), exists: exists,
 		verify:  make(chan struct{}, cfg.Verifiers),
 		queue:   make(chan *group, commitQueue),
 		stopped: make(chan struct{}),
@@ -85,7 +85,7 @@ func (in *ingest) accept(ctx context.Context, msgs []*wire.Message) []Accepted {
 	answers := make([]Accepted, len(msgs))
 	n := int64(len(msgs))
 	defer in.inFlight.Add(-n)
-	if in.inFlight.Add(n) > int64(in.cfg.MaxInFlight) || in.pending.Load()+n > int64(in.cfg.MaxPending) {
+	if in.inFlight.Add(n) > int64(in.cfg.MaxInFlight) || in.backlog.size()+n > int64(in.cfg.MaxPending) {
 		for i := range answers {
 			answers[i].Err = errOverloaded
 		}
@@ -143,6 +143,9 @@ func (in *ingest) admit(ctx context.Context, m *wire.Message) (device wire.Hash,
 	view, err := in.projects.admit(ctx, m.Project)
 	if err != nil {
 		return device, 0, err
+	}
+	if err := in.backlog.room(m.Project, view.limit(int64(in.cfg.MaxPendingProject))); err != nil {
+		return device, 0, err // before the signature, which costs most
 	}
 	if err := in.verified(ctx, m, view.PayloadLimit); err != nil {
 		return device, 0, err

@@ -22,7 +22,7 @@ func (r *rig) withMining() *miner.HTTPSource {
 	server := httptest.NewServer(r.seq.MiningHandler())
 	r.t.Cleanup(server.Close)
 	r.server.Close()
-	r.server = server
+	r.server, r.served, r.api = server, r.seq.MiningHandler(), nil
 	source, err := miner.NewHTTPSource(server.URL, server.Client())
 	require.NoError(r.t, err)
 	return source

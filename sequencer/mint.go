@@ -22,7 +22,8 @@ type minter struct {
 	db    *store.DB
 	log   *slog.Logger
 	tell  func(Event)
-	moved func() // the desk may have something new
+	moved func()                 // the desk may have something new
+	lost  func(parent wire.Hash) // a block on it was refused: it may be mined on again
 	kick  chan struct{}
 }
 
@@ -131,7 +132,7 @@ func (m *minter) send(ctx context.Context, r mintRow) {
 		case err == nil:
 			err = m.landed(ctx, r, receipt)
 		case errors.As(err, &refused):
-			err = m.lost(ctx, r, refused)
+			err = m.refused(ctx, r, refused)
 		}
 		if err == nil {
 			m.moved()
@@ -156,12 +157,13 @@ func (m *minter) landed(ctx context.Context, r mintRow, receipt Receipt) error {
 	return nil
 }
 
-func (m *minter) lost(ctx context.Context, r mintRow, refused *BlockError) error {
-	if err := m.end(ctx, `UPDATE mints SET state = 'lost', reason = ? WHERE hash = ?`, refused.Error(), r.hash[:]); err != nil {
+func (m *minter) refused(ctx context.Context, r mintRow, why *BlockError) error {
+	if err := m.end(ctx, `UPDATE mints SET state = 'lost', reason = ? WHERE hash = ?`, why.Error(), r.hash[:]); err != nil {
 		return err
 	}
-	m.log.WarnContext(ctx, "block lost", "block", r.hash.BlockString(), "height", r.height, "reason", refused)
-	m.tell(BlockLost{Hash: r.hash, Height: r.height, Reason: refused.Name})
+	m.log.WarnContext(ctx, "block lost", "block", r.hash.BlockString(), "height", r.height, "reason", why)
+	m.lost(r.block.Header.Prev)
+	m.tell(BlockLost{Hash: r.hash, Height: r.height, Reason: why.Name})
 	return nil
 }
 

@@ -41,6 +41,7 @@ type deviceKey struct {
 type projects struct {
 	chain   Chain
 	key     wire.Address
+	count   *cache[struct{}, uint64]
 	views   *cache[uint64, projectView]
 	terms   *cache[termsKey, priced]
 	devices *cache[deviceKey, bool]
@@ -48,7 +49,9 @@ type projects struct {
 
 func newProjects(cfg *Config, key wire.Address) *projects {
 	p := &projects{chain: cfg.Chain, key: key}
+	p.count = newCache(cfg.CacheFor, func(ctx context.Context, _ struct{}) (uint64, error) { return p.chain.Projects(ctx) })
 	p.views = newCache(cfg.CacheFor, p.loadView)
+	p.views.keeps = func(err error) bool { return errors.Is(err, ErrNoProject) }
 	p.terms = newCache(cfg.CacheFor, p.loadTerms)
 	p.devices = newCache(cfg.CacheFor, func(ctx context.Context, k deviceKey) (bool, error) {
 		return p.chain.DeviceAllowed(ctx, k.project, k.device)
@@ -77,8 +80,22 @@ func (p *projects) loadTerms(ctx context.Context, k termsKey) (t priced, err err
 	return t, err
 }
 
+// view is what is believed about a project. Numbers that no project has cost
+// the chain nothing: anyone may ask for any.
+func (p *projects) view(ctx context.Context, project uint64) (projectView, error) {
+	count, err := p.count.get(ctx, struct{}{})
+	if err != nil {
+		return projectView{}, err
+	}
+	if project == 0 || project > count {
+		return projectView{}, ErrNoProject
+	}
+	return p.views.get(ctx, project)
+}
+
 // changed drops what is believed about a project.
 func (p *projects) changed(project uint64) {
+	p.count.forget(func(struct{}) bool { return true })
 	p.views.forget(func(k uint64) bool { return k == project })
 	p.terms.forget(func(k termsKey) bool { return k.project == project })
 	p.devices.forget(func(k deviceKey) bool { return k.project == project })
@@ -86,7 +103,7 @@ func (p *projects) changed(project uint64) {
 
 // admit says whether the project takes messages through this sequencer.
 func (p *projects) admit(ctx context.Context, project uint64) (projectView, error) {
-	v, err := p.views.get(ctx, project)
+	v, err := p.view(ctx, project)
 	switch {
 	case errors.Is(err, ErrNoProject):
 		return v, refuse(wire.RejectUnknownProject, "project", "the chain has no project %d", project)

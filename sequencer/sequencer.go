@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
 	"github.com/gristmill-zk/gristmill/internal/store"
@@ -32,6 +33,10 @@ type Sequencer struct {
 	minter   *minter
 	follow   *follower
 	desk     *desk
+	backlog  *backlog
+	bodies   *semaphore.Weighted // bytes of request bodies in memory
+	served   *semaphore.Weighted // bytes of bodies being sent to provers
+	steps    atomic.Int64        // of the templater, completed
 
 	assembleKick chan struct{}
 	templateKick chan struct{}
@@ -67,13 +72,14 @@ func New(ctx context.Context, cfg Config) (*Sequencer, error) {
 		return nil, fmt.Errorf("sequencer: %w", err)
 	}
 	s := &Sequencer{
-		cfg: cfg, address: address, db: db, desk: newDesk(),
+		cfg: cfg, address: address, db: db, desk: newDesk(), backlog: newBacklog(),
+		bodies: semaphore.NewWeighted(cfg.MaxBodies), served: semaphore.NewWeighted(cfg.MaxServed),
 		assembleKick: make(chan struct{}, 1), templateKick: make(chan struct{}, 1),
 	}
 	if err := s.wire(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("sequencer: %w", err), db.Close())
 	}
-	if err := errors.Join(s.claimDB(ctx), s.countPending(ctx)); err != nil {
+	if err := errors.Join(s.claimDB(ctx), s.backlog.load(ctx, s.db.Read())); err != nil {
 		return nil, errors.Join(fmt.Errorf("sequencer: database %s: %w", cfg.DB, err), s.Close())
 	}
 	s.api, s.mining = newAPI(s), newMiningAPI(s)
@@ -84,24 +90,24 @@ func New(ctx context.Context, cfg Config) (*Sequencer, error) {
 func (s *Sequencer) wire(ctx context.Context) (err error) {
 	log := s.cfg.Logger
 	s.projects = newProjects(&s.cfg, s.address)
-	if s.ingest, err = newIngest(ctx, &s.cfg, s.db, s.projects); err != nil {
+	if s.ingest, err = newIngest(ctx, &s.cfg, s.db, s.projects, s.backlog); err != nil {
 		return err
 	}
+	queues := &queues{db: s.db, projects: s.projects}
 	s.assemble = &assembler{
-		cfg: &s.cfg, db: s.db, projects: s.projects, log: log, tell: s.tell,
-		freed: func(n int) { s.ingest.pending.Add(-int64(n)) },
+		cfg: &s.cfg, db: s.db, projects: s.projects, log: log, tell: s.tell, backlog: s.backlog, queues: queues,
 	}
 	s.template = &templater{
-		cfg: &s.cfg, db: s.db, projects: s.projects, desk: s.desk, tell: s.tell,
+		cfg: &s.cfg, db: s.db, queues: queues, desk: s.desk, tell: s.tell,
 		tipSeen: func(t Tip) { s.tip.Store(&seenTip{t, time.Now()}) },
 	}
 	s.minter = &minter{
 		cfg: &s.cfg, db: s.db, log: log, tell: s.tell, kick: make(chan struct{}, 1),
-		moved: func() { signal(s.templateKick) },
+		moved: func() { signal(s.templateKick) }, lost: s.desk.release,
 	}
 	s.follow = &follower{
-		cfg: &s.cfg, db: s.db, projects: s.projects, log: log, tell: s.tell,
-		moved: func() { signal(s.assembleKick); signal(s.templateKick) },
+		cfg: &s.cfg, address: s.address, db: s.db, projects: s.projects, backlog: s.backlog, log: log, tell: s.tell,
+		moved: func() { signal(s.assembleKick); signal(s.templateKick) }, undone: s.desk.reset,
 	}
 	return nil
 }
@@ -122,13 +128,6 @@ func (s *Sequencer) claimDB(ctx context.Context) error {
 	})
 }
 
-func (s *Sequencer) countPending(ctx context.Context) error {
-	var n int64
-	err := s.db.Read().QueryRowContext(ctx, `SELECT count(*) FROM messages WHERE batch IS NULL AND refused IS NULL`).Scan(&n)
-	s.ingest.pending.Store(n)
-	return err
-}
-
 // Run serves until ctx ends. It is ready when it takes messages. The database
 // is closed when it returns.
 func (s *Sequencer) Run(ctx context.Context, ready func()) error {
@@ -138,11 +137,16 @@ func (s *Sequencer) Run(ctx context.Context, ready func()) error {
 
 func (s *Sequencer) run(ctx context.Context, ready func()) error {
 	g, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, s.desk.stop)()
 	// Registered first: a server that cannot listen must end the others.
-	if err := s.listen(ctx, g); err != nil {
+	served, err := s.listen(ctx, g)
+	if err != nil {
 		return err
 	}
-	g.Go(func() error { s.ingest.run(ctx, s.committed); return ctx.Err() })
+	// The committer outlives the servers: requests that they let finish are answered.
+	committing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error { s.ingest.run(committing, s.committed); return ctx.Err() })
+	g.Go(func() error { defer stop(); <-ctx.Done(); served(); return ctx.Err() })
 	g.Go(func() error { return s.follow.run(ctx) })
 	g.Go(func() error { return s.minter.run(ctx) })
 	g.Go(func() error { return s.runAssembler(ctx) })
@@ -157,17 +161,22 @@ func (s *Sequencer) Close() error { return errors.Join(s.ingest.exists.Close(), 
 // committed wakes the assembler and tells what was stored.
 func (s *Sequencer) committed(groups []*group) {
 	var e MessagesAccepted
+	taken := map[uint64]int64{}
 	for _, g := range groups {
 		for i, a := range g.answers {
 			if a.Err == nil && !a.Duplicate {
-				e.IDs, e.Projects = append(e.IDs, a.ID), append(e.Projects, g.records[i].msg.Project)
+				project := g.records[i].msg.Project
+				e.IDs, e.Projects = append(e.IDs, a.ID), append(e.Projects, project)
+				taken[project]++
 			}
 		}
 	}
 	if len(e.IDs) == 0 {
 		return
 	}
-	s.ingest.pending.Add(int64(len(e.IDs)))
+	for project, n := range taken {
+		s.backlog.add(project, n)
+	}
 	signal(s.assembleKick)
 	s.tell(e)
 }
@@ -199,6 +208,9 @@ func (s *Sequencer) runTemplater(ctx context.Context) error {
 			s.cfg.Logger.WarnContext(ctx, "no new work for miners", "error", err)
 		case err == nil && failing:
 			s.cfg.Logger.InfoContext(ctx, "work for miners again")
+		}
+		if err == nil {
+			s.steps.Add(1)
 		}
 		failing = err != nil
 		if seen := s.tip.Load(); failing && (seen == nil || time.Since(seen.at) > s.cfg.Refresh) {
@@ -253,6 +265,7 @@ func (s *Sequencer) Submit(ctx context.Context, solution miner.Solution) error {
 		return err
 	}
 	failpoint.Hit("sequencer.submit.after")
+	signal(s.assembleKick) // the next batches want authorisations
 	return nil
 }
 

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -18,9 +20,11 @@ const (
 	longPollMost  = 60 * time.Second
 )
 
-// listen starts the configured servers in g.
-func (s *Sequencer) listen(ctx context.Context, g *errgroup.Group) error {
+// listen starts the configured servers in g. The function it returns waits for
+// their end.
+func (s *Sequencer) listen(ctx context.Context, g *errgroup.Group) (served func(), err error) {
 	var open []net.Listener
+	var serving sync.WaitGroup
 	for _, srv := range []struct {
 		name, addr string
 		handler    http.Handler
@@ -37,24 +41,31 @@ func (s *Sequencer) listen(ctx context.Context, g *errgroup.Group) error {
 			for _, l := range open {
 				err = errors.Join(err, l.Close())
 			}
-			return fmt.Errorf("sequencer: %s: %w", srv.name, err)
+			return nil, fmt.Errorf("sequencer: %s: %w", srv.name, err)
 		}
 		open = append(open, l)
 		s.mu.Lock()
 		*srv.bound = l.Addr()
 		s.mu.Unlock()
-		g.Go(func() error { return serve(ctx, l, srv.handler) })
+		serving.Add(1)
+		g.Go(func() error {
+			defer serving.Done()
+			return serve(ctx, netutil.LimitListener(l, s.cfg.MaxConns), srv.handler)
+		})
 		s.cfg.Logger.InfoContext(ctx, "listening", "server", srv.name, "address", l.Addr().String())
 	}
-	return nil
+	return serving.Wait, nil
 }
 
-// serve answers until ctx ends, then lets running requests finish for a while.
+// serve answers until ctx ends, then lets running requests finish for a while:
+// they end with their own context only when that while is over.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	requests, cutOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutOff()
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout,
 		WriteTimeout: longPollMost + bodyTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		BaseContext: func(net.Listener) context.Context { return requests },
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
@@ -63,9 +74,10 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		return fmt.Errorf("sequencer: serve: %w", err)
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	drain, cancel := context.WithTimeout(requests, drainTimeout)
 	defer cancel()
 	if err := srv.Shutdown(drain); err != nil {
+		cutOff()
 		_ = srv.Close() // whoever still talks is cut off
 	}
 	<-failed

@@ -86,26 +86,66 @@ func (t *template) block(extra []byte) (wire.Header, []byte, error) {
 type desk struct {
 	mu      sync.Mutex
 	current *template
+	claimed *wire.Hash // parent of the solved block that is on its way; nil for none
 	extra   uint64
 	changed chan struct{} // closed when current changes
+	stopped chan struct{} // closed by stop
+	stop    func()
 }
 
 func newDesk() *desk {
 	var seed [8]byte
 	_, _ = rand.Read(seed[:]) // never fails
-	return &desk{extra: binary.BigEndian.Uint64(seed[:]), changed: make(chan struct{})}
+	d := &desk{extra: binary.BigEndian.Uint64(seed[:]), changed: make(chan struct{}), stopped: make(chan struct{})}
+	d.stop = sync.OnceFunc(func() { close(d.stopped) }) // nobody waits for work any more
+	return d
 }
 
-// set makes t the template to work on; nil stops the work.
+// set makes t the template to work on; nil stops the work. So does a template
+// whose parent a solved block has: who made it looked before that block was
+// journalled, and two blocks of ours would compete.
 func (d *desk) set(t *template) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if t != nil && d.claimed != nil && t.parent.Hash == *d.claimed {
+		t = nil
+	}
+	d.put(t)
+}
+
+// put changes the template under the lock.
+func (d *desk) put(t *template) {
 	if d.current == t {
 		return
 	}
 	d.current = t
 	close(d.changed)
 	d.changed = make(chan struct{})
+}
+
+// at tells the desk the chain's tip: a claim of any other parent is history.
+func (d *desk) at(tip wire.Hash) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.claimed != nil && *d.claimed != tip {
+		d.claimed = nil
+	}
+}
+
+// release lets a parent be mined on again, after the block on it was refused.
+func (d *desk) release(parent wire.Hash) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.claimed != nil && *d.claimed == parent {
+		d.claimed = nil
+	}
+}
+
+// reset forgets a claim, after the chain reorganised.
+func (d *desk) reset() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.claimed = nil
 }
 
 func (d *desk) get() *template {
@@ -131,6 +171,8 @@ func (d *desk) work(ctx context.Context, have string) (miner.Job, uint64, error)
 		}
 		select {
 		case <-changed:
+		case <-d.stopped:
+			return miner.Job{}, 0, errStopping
 		case <-ctx.Done():
 			return miner.Job{}, 0, ctx.Err()
 		}
@@ -158,9 +200,9 @@ func (d *desk) claim(s miner.Solution) (t *template, coinbase []byte, err error)
 	if err := checkSolved(want, s.Header); err != nil {
 		return nil, nil, err
 	}
-	d.current = nil
-	close(d.changed)
-	d.changed = make(chan struct{})
+	parent := t.parent.Hash
+	d.claimed = &parent
+	d.put(nil)
 	return t, coinbase, nil
 }
 
@@ -179,23 +221,21 @@ func checkSolved(want, got wire.Header) error {
 func (d *desk) restore(t *template) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.current != nil {
-		return
+	d.claimed = nil
+	if d.current == nil {
+		d.put(t)
 	}
-	d.current = t
-	close(d.changed)
-	d.changed = make(chan struct{})
 }
 
 // templater keeps the desk's template on the chain's tip with the tasks that
 // are ready. One goroutine runs it.
 type templater struct {
-	cfg      *Config
-	db       *store.DB
-	projects *projects
-	desk     *desk
-	tell     func(Event)
-	tipSeen  func(Tip)
+	cfg     *Config
+	db      *store.DB
+	queues  *queues
+	desk    *desk
+	tell    func(Event)
+	tipSeen func(Tip)
 }
 
 // step looks once at the chain and the ready batches.
@@ -205,6 +245,7 @@ func (t *templater) step(ctx context.Context) error {
 		return fmt.Errorf("sequencer: tip: %w", err)
 	}
 	t.tipSeen(tip)
+	t.desk.at(tip.Hash)
 	next, err := t.next(ctx, tip)
 	if err != nil {
 		return fmt.Errorf("sequencer: template: %w", err)
@@ -255,52 +296,13 @@ func (t *templater) underway(ctx context.Context, parent wire.Hash) (busy bool, 
 	return busy, err
 }
 
-// ready are the batches for the next block: open, authorised for some time to
-// come, not in a block that is under way, of projects that can pay.
+// ready are the batches for the next block: authorised for some time to come,
+// of projects that can pay. Projects take turns, the one whose batch waits
+// longest first, so that none keeps the others out.
 func (t *templater) ready(ctx context.Context) ([]batchRow, error) {
-	now := time.Now()
-	batches, err := collect(ctx, t.db.Read(), scanBatch, `SELECT `+batchColumns+` FROM batches b
-		WHERE state = 'open' AND signature IS NOT NULL AND expiry > ? AND not_before <= ?
-		  AND NOT EXISTS (SELECT 1 FROM mint_batches mb JOIN mints m ON m.hash = mb.mint
-		                  WHERE mb.batch = b.id AND m.state IN ('sending', 'landed'))
-		ORDER BY id LIMIT ?`,
-		now.Add(t.cfg.AuthorisationTTL/4).Unix(), now.UnixMilli(), 4*t.cfg.Chain.MaxTasks())
+	queues, err := t.queues.load(ctx, t.cfg.Chain.MaxTasks(), time.Now().Add(t.cfg.AuthorisationTTL/4))
 	if err != nil {
 		return nil, err
 	}
-	return t.payable(ctx, batches), nil
-}
-
-// payable takes the batches that would not just be skipped, as many as a block
-// may carry.
-func (t *templater) payable(ctx context.Context, batches []batchRow) (chosen []batchRow) {
-	type account struct {
-		project uint64
-		token   wire.Address
-	}
-	spent := map[account]*big.Int{}
-	for _, b := range batches {
-		if len(chosen) == t.cfg.Chain.MaxTasks() {
-			break
-		}
-		view, err := t.projects.views.get(ctx, b.task.Project)
-		if err != nil || view.Paused || !view.listed {
-			continue
-		}
-		terms, err := t.projects.terms.get(ctx, termsKey{b.task.Project, b.task.Version})
-		if err != nil {
-			continue
-		}
-		acc := account{b.task.Project, terms.Token}
-		sum := new(big.Int).Set(terms.Reward)
-		if before := spent[acc]; before != nil {
-			sum.Add(sum, before)
-		}
-		if sum.Cmp(terms.free) > 0 {
-			continue
-		}
-		spent[acc] = sum
-		chosen = append(chosen, b)
-	}
-	return chosen
+	return takeTurns(queues, t.cfg.Chain.MaxTasks()), nil
 }

@@ -129,10 +129,11 @@ type BlockView struct {
 	Bits        string       `json:"bits" doc:"The header's nBits in hex."`
 	Time        uint32       `json:"time" doc:"The header's time, seconds since 1970."`
 	Header      string       `json:"header" doc:"The 80 header bytes in hex."`
+	Coinbase    string       `json:"coinbase" doc:"The coinbase leaf in hex."`
 }
 
 const selectBlocks = `
-	SELECT hash, height, evm_block, tx, operator, beneficiary, tasks, reward, header FROM blocks
+	SELECT hash, height, evm_block, tx, operator, beneficiary, tasks, reward, header, coinbase FROM blocks
 	WHERE height < ? ORDER BY height DESC LIMIT ?`
 
 func loadBlocks(ctx context.Context, q querier, before int64, limit int) ([]BlockView, error) {
@@ -141,8 +142,8 @@ func loadBlocks(ctx context.Context, q querier, before int64, limit int) ([]Bloc
 
 func scanBlock(row func(...any) error) (BlockView, error) {
 	var v BlockView
-	var operator, beneficiary, header []byte
-	err := row(hashArg{&v.Hash}, &v.Height, &v.EVMBlock, hashArg{&v.Tx}, &operator, &beneficiary, &v.Tasks, &v.RewardWei, &header)
+	var operator, beneficiary, header, coinbase []byte
+	err := row(hashArg{&v.Hash}, &v.Height, &v.EVMBlock, hashArg{&v.Tx}, &operator, &beneficiary, &v.Tasks, &v.RewardWei, &header, &coinbase)
 	if err != nil {
 		return v, err
 	}
@@ -150,7 +151,14 @@ func scanBlock(row func(...any) error) (BlockView, error) {
 	copy(v.Beneficiary[:], beneficiary)
 	h, err := wire.ParseHeader(header)
 	v.Bits, v.Time, v.Header = fmt.Sprintf("0x%08x", h.Bits), h.Time, fmt.Sprintf("%x", header)
+	v.Coinbase = fmt.Sprintf("%x", coinbase)
 	return v, err
+}
+
+// bodySize gives sql.ErrNoRows for a body that is not there.
+func bodySize(ctx context.Context, q querier, hash wire.Hash) (size int64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT length(body) FROM bodies WHERE data_hash = ?`, hash[:]).Scan(&size)
+	return size, err
 }
 
 func loadBody(ctx context.Context, q querier, hash wire.Hash) ([]byte, error) {

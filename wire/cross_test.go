@@ -152,13 +152,14 @@ func TestAuthorisationAgainstGoEthereum(t *testing.T) {
 		types, domain := typedDomain(v.ChainID, v.Registry)
 		types["TaskAuthorisation"] = []apitypes.Type{
 			{Name: "project", Type: "uint64"}, {Name: "version", Type: "uint32"}, {Name: "dataHash", Type: "bytes32"},
-			{Name: "dataCommitment", Type: "uint256"}, {Name: "count", Type: "uint32"}, {Name: "expiry", Type: "uint64"},
+			{Name: "dataCommitment", Type: "uint256"}, {Name: "count", Type: "uint32"}, {Name: "size", Type: "uint32"},
+			{Name: "expiry", Type: "uint64"},
 		}
 		hash, _, err := apitypes.TypedDataAndHash(apitypes.TypedData{
 			Types: types, PrimaryType: "TaskAuthorisation", Domain: domain,
 			Message: apitypes.TypedDataMessage{
 				"project": v.Project, "version": v.Version, "dataHash": v.DataHash,
-				"dataCommitment": v.DataCommitment, "count": v.Count, "expiry": v.Expiry,
+				"dataCommitment": v.DataCommitment, "count": v.Count, "size": v.Size, "expiry": v.Expiry,
 			},
 		})
 		require.NoError(t, err)

@@ -9,7 +9,7 @@ const (
 	eip712Name        = "gristmill"
 	eip712Version     = "1"
 	eip712MessageType = "Message(uint64 project,uint64 nonce,uint64 time,bytes payload)"
-	eip712TaskType    = "TaskAuthorisation(uint64 project,uint32 version,bytes32 dataHash,uint256 dataCommitment,uint32 count,uint64 expiry)"
+	eip712TaskType    = "TaskAuthorisation(uint64 project,uint32 version,bytes32 dataHash,uint256 dataCommitment,uint32 count,uint32 size,uint64 expiry)"
 )
 
 // DomainSeparator is the EIP-712 domain {name "gristmill", version "1", chain

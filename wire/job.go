@@ -17,7 +17,9 @@ const (
 )
 
 // Job is what a scheduler asks a worker to do: one attempt at one task. It
-// travels through the queue as JSON; ParseJob is the strict reader.
+// travels through the queue as JSON; ParseJob is the strict reader. It has no
+// deadline: a late task still settles while it is nobody else's, so only the
+// scheduler, which follows the chain, can say that an attempt is in vain.
 type Job struct {
 	// V is the envelope's version, 1.
 	V          int        `json:"v"`
@@ -32,16 +34,17 @@ type Job struct {
 	// BundleDigest is the circuit that the chain pins, BundleURI where it may be got.
 	BundleDigest Hash   `json:"bundle_digest"`
 	BundleURI    string `json:"bundle_uri"`
-	DataHash     Hash   `json:"data_hash"`
+	// VKID is the verifying key that the chain pins beside the bundle, Outputs
+	// how many outputs it takes: a circuit with others proves in vain.
+	VKID     Hash   `json:"vk_id"`
+	Outputs  uint16 `json:"outputs"`
+	DataHash Hash   `json:"data_hash"`
 	// DataURLs are places that serve the body, the likeliest first.
 	DataURLs       []string `json:"data_urls"`
 	BatchSize      uint32   `json:"batch_size"`
 	PayloadLimit   uint32   `json:"payload_limit"`
 	Count          uint32   `json:"count"`
 	DataCommitment Hash     `json:"data_commitment"`
-	// Deadline is when the attempt is worth nothing any more, seconds since
-	// 1970; 0 means none.
-	Deadline int64 `json:"deadline"`
 	// ReplyQueue is the queue that results go to.
 	ReplyQueue string `json:"reply_queue"`
 }
@@ -93,8 +96,11 @@ func (j *Job) Validate() error {
 	if j.PayloadLimit == 0 || j.PayloadLimit > MaxPayload {
 		return reject(RejectMalformed, "payload_limit", "%d, allowed are 1 to %d", j.PayloadLimit, MaxPayload)
 	}
-	if j.Deadline < 0 {
-		return reject(RejectMalformed, "deadline", "%d is before 1970", j.Deadline)
+	if j.VKID.IsZero() {
+		return reject(RejectMissingField, "vk_id", "names no verifying key")
+	}
+	if j.Outputs > MaxOutputs {
+		return reject(RejectBadCount, "outputs", "%d outputs, the most is %d", j.Outputs, MaxOutputs)
 	}
 	if j.ReplyQueue == "" {
 		return reject(RejectMissingField, "reply_queue", "is required")

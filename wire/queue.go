@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -20,19 +21,33 @@ const (
 	maxQueueName = 128
 )
 
-// JobID names one attempt at one task, everywhere in the queue. It is never
-// the task alone, as a queue may refuse an id that it finished once.
-func JobID(task Hash, attempt uint32) string { return fmt.Sprintf("%s/%d", task, attempt) }
+// JobID names one attempt of one prover at one task of one deployment. Farms
+// of several provers and deployments may share a Redis, and a task that one
+// prover loses is the next one's, under the same task id. It is never the task
+// alone, as a queue may refuse an id that it finished once.
+func JobID(d Deployment, prover Address, task Hash, attempt uint32) string {
+	return fmt.Sprintf("%s/%s/%s/%d", short(d), strings.ToLower(prover.String()), task, attempt)
+}
 
 // ID is the job's id in the queue.
-func (j *Job) ID() string { return JobID(j.TaskID, j.Attempt) }
+func (j *Job) ID() string { return JobID(j.Deployment, j.Prover, j.TaskID, j.Attempt) }
 
-// ID is the result's id in the queue: an attempt has one result of each kind,
-// however often it is sent.
-func (r *Result) ID() string { return fmt.Sprintf("%s/%s", JobID(r.TaskID, r.Attempt), r.Kind) }
+// ID is the result's id in its queue, which belongs to one prover of one
+// deployment: an attempt has one result of each kind, however often it is sent.
+func (r *Result) ID() string { return fmt.Sprintf("%s/%d/%s", r.TaskID, r.Attempt, r.Kind) }
 
-// ResultQueue is the queue where workers send results for a prover.
-func ResultQueue(prover Address) string { return resultPrefix + strings.ToLower(prover.String()) }
+// ResultQueue is the queue where workers send results for a prover of a
+// deployment.
+func ResultQueue(d Deployment, prover Address) string {
+	return resultPrefix + short(d) + "-" + strings.ToLower(prover.String())
+}
+
+// short is the start of a deployment's id in hex: enough to keep deployments
+// apart that share a Redis, which are few and of one operator.
+func short(d Deployment) string {
+	id := d.IDBytes()
+	return hex.EncodeToString(id[:8])
+}
 
 // IsResultQueue says whether a worker may answer into a queue of that name.
 func IsResultQueue(name string) bool {

@@ -50,7 +50,7 @@ func (t *Task) SigningHash(d Deployment) Hash {
 	typeHash := Keccak256([]byte(eip712TaskType))
 	return d.typedHash(Keccak256(
 		typeHash[:], word(t.Project), word(uint64(t.Version)), t.DataHash[:], t.DataCommitment[:],
-		word(uint64(t.Count)), word(t.Authorisation.Expiry),
+		word(uint64(t.Count)), word(uint64(t.Size)), word(t.Authorisation.Expiry),
 	))
 }
 

@@ -87,6 +87,36 @@ func TestVectorsTask(t *testing.T) {
 	golden(t, "task.json", cases)
 }
 
+// TestAuthorisationCoversTheTask: under the same signature no field of the task
+// may be another, the size included, which neither data nor commitment fixes
+// before somebody has the body.
+func TestAuthorisationCoversTheTask(t *testing.T) {
+	t.Parallel()
+	task, _ := fixtureTask(21, 2, 1700003600)
+	signer := must(task.Authoriser(devnet))
+	require.Equal(t, must(wire.SecretAddress(sequencerSecret[:])), signer)
+	for name, change := range map[string]func(*wire.Task){
+		"project":        func(t *wire.Task) { t.Project++ },
+		"version":        func(t *wire.Task) { t.Version++ },
+		"dataHash":       func(t *wire.Task) { t.DataHash[31] ^= 1 },
+		"dataCommitment": func(t *wire.Task) { t.DataCommitment[31] ^= 1 },
+		"count":          func(t *wire.Task) { t.Count++ },
+		"size":           func(t *wire.Task) { t.Size++ },
+		"expiry":         func(t *wire.Task) { t.Authorisation.Expiry++ },
+	} {
+		changed := task
+		change(&changed)
+		if other, err := changed.Authoriser(devnet); err == nil {
+			require.NotEqual(t, signer, other, name)
+		}
+	}
+	elsewhere := devnet
+	elsewhere.ChainID++
+	if other, err := task.Authoriser(elsewhere); err == nil {
+		require.NotEqual(t, signer, other, "another deployment")
+	}
+}
+
 type coinbaseVector struct {
 	ChainID     string `json:"chainId"`
 	Registry    string `json:"registry"`
@@ -264,7 +294,8 @@ func fixtureJob() *wire.Job {
 	job.Project, job.Version, job.BundleDigest, job.BundleURI = 1, 3, filled(0x22), "file:///bundles/meter"
 	job.DataHash, job.DataURLs = filled(0x24), []string{"http://127.0.0.1:8080/v1/data"}
 	job.BatchSize, job.PayloadLimit, job.Count = 8, 32, 5
-	job.DataCommitment, job.Deadline, job.ReplyQueue = wire.Hash{31: 9}, 1700003600, "results-0x70"
+	job.VKID, job.Outputs = filled(0x23), 2
+	job.DataCommitment, job.ReplyQueue = wire.Hash{31: 9}, wire.ResultQueue(devnet, operator)
 	return job
 }
 
@@ -283,17 +314,19 @@ func fixtureResult(kind wire.ResultKind) *wire.Result {
 func TestVectorsEnvelope(t *testing.T) {
 	t.Parallel()
 	type vector struct {
-		Name   string          `json:"name"`
-		JSON   json.RawMessage `json:"json"`
-		Binary string          `json:"binary,omitempty"`
+		Name    string          `json:"name"`
+		JSON    json.RawMessage `json:"json"`
+		Binary  string          `json:"binary,omitempty"`
+		QueueID string          `json:"queueId,omitempty"`
 	}
-	envelope := fixtureEnvelope()
+	envelope, job := fixtureEnvelope(), fixtureJob()
 	cases := []vector{
-		{"proof envelope", must(json.Marshal(envelope)), hexOf(must(envelope.MarshalBinary()))},
-		{"job", must(fixtureJob().Encode()), ""},
+		{"proof envelope", must(json.Marshal(envelope)), hexOf(must(envelope.MarshalBinary())), ""},
+		{"job", must(job.Encode()), "", job.ID()},
 	}
 	for _, kind := range []wire.ResultKind{wire.ResultSolved, wire.ResultProved, wire.ResultFailed} {
-		cases = append(cases, vector{"result " + string(kind), must(fixtureResult(kind).Encode()), ""})
+		result := fixtureResult(kind)
+		cases = append(cases, vector{"result " + string(kind), must(result.Encode()), "", result.ID()})
 	}
 	golden(t, "envelope.json", cases)
 }

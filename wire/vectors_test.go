@@ -230,10 +230,13 @@ func signed(scheme wire.Scheme, secret byte, project, nonce uint64, payload []by
 }
 
 // fixtureBody has count messages of mixed schemes.
-func fixtureBody(project uint64, count int) wire.Body {
+func fixtureBody(project uint64, count int) wire.Body { return schemeBody(project, count, wire.Schemes()) }
+
+// schemeBody has count messages of the schemes, in turn.
+func schemeBody(project uint64, count int, schemes []wire.Scheme) wire.Body {
 	body := wire.Body{Project: project, Version: 3}
 	for i := range count {
-		scheme := wire.Schemes()[i%4]
+		scheme := schemes[i%len(schemes)]
 		body.Messages = append(body.Messages, signed(scheme, byte(i+1), project, uint64(i+1), pattern(8+i, byte(i)), 32))
 	}
 	return body
@@ -258,8 +261,12 @@ func TestVectorsBody(t *testing.T) {
 	for _, c := range []struct {
 		count     int
 		batchSize uint32
-	}{{1, 1}, {1, 4}, {2, 2}, {5, 8}} {
-		body := fixtureBody(uint64(10+c.count), c.count)
+		schemes   []wire.Scheme
+	}{
+		{1, 1, wire.Schemes()}, {1, 4, wire.Schemes()}, {2, 2, wire.Schemes()}, {5, 8, wire.Schemes()},
+		{3, 4, []wire.Scheme{wire.SchemeEdDSABN254}}, // what a circuit takes
+	} {
+		body := schemeBody(uint64(10+c.count), c.count, c.schemes)
 		encoding := must(body.MarshalBinary())
 		var decoded wire.Body
 		require.NoError(t, decoded.UnmarshalBinary(encoding))

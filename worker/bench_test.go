@@ -16,6 +16,7 @@ import (
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/cpu"
+	"github.com/gristmill-zk/gristmill/internal/groth16vk"
 	"github.com/gristmill-zk/gristmill/internal/redistest"
 	"github.com/gristmill-zk/gristmill/internal/service"
 	"github.com/gristmill-zk/gristmill/wire"
@@ -143,6 +144,9 @@ func (r *rig) job(n byte) *wire.Job {
 	job := wire.NewJob()
 	job.Deployment, job.TaskID, job.Attempt, job.Prover = deployment, wire.Hash{n, 1}, 1, prover
 	job.Project, job.Version, job.BundleDigest = 1, 1, r.digest
+	vk, err := groth16vk.EncodeVK(fixture(r.t).VK)
+	require.NoError(r.t, err)
+	job.VKID, job.Outputs = groth16vk.ID(vk), 1
 	job.DataHash, job.DataURLs = wire.DataHash(r.body), []string{r.data.URL + "/v1/data/" + wire.DataHash(r.body).String()}
 	job.BatchSize, job.PayloadLimit, job.Count = batchSize, payloadLimit, uint32(len(body.Messages))
 	job.DataCommitment = wire.ElementHash(commitment)
@@ -150,7 +154,7 @@ func (r *rig) job(n byte) *wire.Job {
 	return job
 }
 
-var queueName = wire.ResultQueue(prover)
+var queueName = wire.ResultQueue(deployment, prover)
 
 func (r *rig) send(job *wire.Job) {
 	r.t.Helper()

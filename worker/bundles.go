@@ -18,7 +18,8 @@ import (
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
-// bundles opens circuits by digest, each once: opening hashes every part.
+// bundles opens circuits by digest, each once: opening hashes every part and
+// proves the known answer.
 type bundles struct {
 	dir           string
 	allowInsecure bool
@@ -85,6 +86,15 @@ func (b *bundles) load(ctx context.Context, job *wire.Job) (*opened, error) {
 	if err != nil {
 		return nil, failure(CodeBundleBad, true, "bundle %s: %v", job.BundleDigest, err)
 	}
+	// A key that does not belong to the circuit shows here, while an offer can
+	// still be declined, and not in a proof that is due.
+	err = whole.KnownAnswer(ctx)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, failure(CodeBundleBad, true, "this worker's bundle %s in %s is not usable: %v", job.BundleDigest, dir, err)
+	}
 	part, err := whole.Part(bundle.PartProvingKey)
 	if err != nil {
 		return nil, failure(CodeBundleBad, true, "bundle %s: %v", job.BundleDigest, err)
@@ -125,14 +135,24 @@ func localPath(uri string) (string, bool) {
 	return filepath.Clean(u.Path), true
 }
 
-// fits checks that the circuit has room for what the project version allows:
-// another size means another commitment and a proof that no one accepts.
+// fits checks that the bundle is for what the project version pins beside it:
+// with another size, key or number of outputs no one would ever take a proof,
+// and an offer accepted for it would cost the prover its bond.
 func fits(o *opened, job *wire.Job) error {
-	c := &o.Manifest.Circuit
-	if c.BatchSize != job.BatchSize || c.PayloadLimit != job.PayloadLimit {
-		return failure(CodeBundleMismatch, false,
-			"project %d version %d takes %d messages of %d bytes, its circuit %s is for %d of %d",
-			job.Project, job.Version, job.BatchSize, job.PayloadLimit, job.BundleDigest, c.BatchSize, c.PayloadLimit)
+	m := &o.Manifest
+	for _, pin := range []struct {
+		what         string
+		pinned, have any
+	}{
+		{"verifying key", job.VKID, m.VKID},
+		{"number of outputs", int(job.Outputs), len(m.Circuit.Outputs)},
+		{"batch size", job.BatchSize, m.Circuit.BatchSize},
+		{"payload limit", job.PayloadLimit, m.Circuit.PayloadLimit},
+	} {
+		if pin.pinned != pin.have {
+			return failure(CodeBundleMismatch, false, "project %d version %d pins the %s %v, that of its bundle %s is %v",
+				job.Project, job.Version, pin.what, pin.pinned, job.BundleDigest, pin.have)
+		}
 	}
 	return nil
 }

@@ -69,6 +69,12 @@ func fixture(t testing.TB) *enginetest.Fixture {
 // writeBundle makes a bundle of the circuit below dir and returns its digest.
 func writeBundle(t testing.TB, dir string, change func(*bundle.Manifest)) wire.Hash {
 	t.Helper()
+	return writeBundleOf(t, dir, fixture(t).Dump, change)
+}
+
+// writeBundleOf is writeBundle with that proving key.
+func writeBundleOf(t testing.TB, dir string, key []byte, change func(*bundle.Manifest)) wire.Hash {
+	t.Helper()
 	f := fixture(t)
 	vk, err := groth16vk.EncodeVK(f.VK)
 	require.NoError(t, err)
@@ -91,6 +97,9 @@ func writeBundle(t testing.TB, dir string, change func(*bundle.Manifest)) wire.H
 	plain := func(raw []byte) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := w.Write(raw); return err }
 	}
+	solved, err := f.Circuit.Solve(f.Witness)
+	require.NoError(t, err)
+	sample := solved.(*cs.R1CSSolution)
 	wires := f.Circuit.GetNbPublicVariables() + f.Circuit.GetNbSecretVariables() + f.Circuit.GetNbInternalVariables()
 	m := bundle.Manifest{
 		Format: bundle.FormatVersion, Name: "counting", Version: "1.0.0", Keys: bundle.KeysInsecureDev, VKID: groth16vk.ID(vk),
@@ -102,10 +111,10 @@ func writeBundle(t testing.TB, dir string, change func(*bundle.Manifest)) wire.H
 		Tools: bundle.Tools{Go: runtime.Version(), Gnark: "v0.16.0"},
 		Parts: []bundle.Part{
 			part(bundle.PartCircuit, func(w io.Writer) error { _, err := f.Circuit.WriteTo(w); return err }),
-			part(bundle.PartProvingKey, plain(f.Dump)),
+			part(bundle.PartProvingKey, plain(key)),
 			part(bundle.PartVerifyingKey, func(w io.Writer) error { _, err := f.VK.WriteRawTo(w); return err }),
 			part(bundle.PartVerifyingKeyEVM, plain(vk)),
-			part(bundle.PartKnownAnswer, func(w io.Writer) error { _, err := f.Witness.WriteTo(w); return err }),
+			part(bundle.PartKnownAnswer, func(w io.Writer) error { _, err := sample.W.WriteTo(w); return err }),
 			part(bundle.PartPlugin, plain([]byte("not started in these tests"))),
 		},
 	}

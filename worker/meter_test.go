@@ -39,7 +39,8 @@ func TestMeterPluginOverRealRedis(t *testing.T) {
 	r := newRigAt(t, redistest.Start(t).Addr)
 	r.cfg.BundleDir, r.cfg.Plugins, r.digest = dir, worker.HostPlugins(plugins), built.Digest
 	r.start()
-	job := r.meterJob(1, []uint64{1500, 20})
+	key := built.Manifest.VKID
+	job := r.meterJob(1, key, []uint64{1500, 20})
 	r.send(job)
 	r.await(job, wire.ResultSolved)
 	envelope := r.await(job, wire.ResultProved).ProofEnvelope
@@ -52,16 +53,16 @@ func TestMeterPluginOverRealRedis(t *testing.T) {
 	t.Logf("solve %.0f ms, prove %.0f ms, verify %.1f ms, %d constraints", envelope.SolveMS, envelope.ProveMS, envelope.VerifyMS, built.Manifest.Circuit.Constraints)
 
 	// A reading that the circuit does not allow is told apart from a fault.
-	wild := r.meterJob(2, []uint64{meter.MaxEnergyWh + 1})
+	wild := r.meterJob(2, key, []uint64{meter.MaxEnergyWh + 1})
 	r.send(wild)
 	require.False(t, r.fails(wild, "plugin_bad_task").Error.Retry)
-	full := r.meterJob(3, []uint64{7})
+	full := r.meterJob(3, key, []uint64{7})
 	r.send(full)
 	require.Equal(t, []uint64{7, 7, 7, 1}, numbers(r.await(full, wire.ResultProved).ProofEnvelope.Outputs))
 }
 
 // meterJob serves readings of one device and makes a job about them.
-func (r *rig) meterJob(n byte, energies []uint64) *wire.Job {
+func (r *rig) meterJob(n byte, key wire.Hash, energies []uint64) *wire.Job {
 	r.t.Helper()
 	secret, err := wire.GenerateSecret(wire.SchemeEdDSABN254, rand.Reader)
 	require.NoError(r.t, err)
@@ -81,6 +82,7 @@ func (r *rig) meterJob(n byte, energies []uint64) *wire.Job {
 	commitment, err := body.Commitment(deployment, 2, meter.PayloadLimit)
 	require.NoError(r.t, err)
 	job.BatchSize, job.PayloadLimit, job.DataCommitment = 2, meter.PayloadLimit, wire.ElementHash(commitment)
+	job.VKID, job.Outputs = key, 4
 	return job
 }
 

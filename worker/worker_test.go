@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/enginetest"
 	"github.com/gristmill-zk/gristmill/internal/groth16vk"
 	"github.com/gristmill-zk/gristmill/internal/redistest"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
@@ -211,7 +214,12 @@ func TestEachFailureIsReportedAndTheNextJobGoesThrough(t *testing.T) {
 		"far bundle":         {worker.CodeBundleMissing, true, func(_ *rig, job *wire.Job) { job.BundleDigest, job.BundleURI = wire.Hash{5}, "https://bundles/5" }},
 		"altered bundle":     {worker.CodeBundleBad, true, alteredBundle},
 		"misnamed bundle":    {worker.CodeBundleBad, true, misnamedBundle},
+		"foreign key":        {worker.CodeBundleBad, true, foreignKey},
 		"other batch size":   {worker.CodeBundleMismatch, false, resizedBundle},
+		"other limit":        {worker.CodeBundleMismatch, false, func(_ *rig, job *wire.Job) { job.PayloadLimit-- }},
+		"other key":          {worker.CodeBundleMismatch, false, func(_ *rig, job *wire.Job) { job.VKID[0] ^= 1 }},
+		"more outputs":       {worker.CodeBundleMismatch, false, func(_ *rig, job *wire.Job) { job.Outputs++ }},
+		"fewer outputs":      {worker.CodeBundleMismatch, false, func(_ *rig, job *wire.Job) { job.Outputs-- }},
 		"plugin refuses":     {"plugin_bad_task", false, pluginError(host.CodeBadTask)},
 		"plugin unsatisfied": {"plugin_unsatisfied", false, pluginError(host.CodeUnsatisfied)},
 		"plugin crashes":     {"plugin_crashed", true, pluginError(host.CodeCrashed)},
@@ -228,6 +236,10 @@ func TestEachFailureIsReportedAndTheNextJobGoesThrough(t *testing.T) {
 			require.Equal(t, c.retry, result.Error.Retry)
 			require.NotEmpty(t, result.Error.Message)
 			require.Equal(t, "bench", result.Worker)
+			if strings.HasPrefix(c.code, "bundle_") {
+				require.Zero(t, r.plugins.count(), "nothing is solved that could never be settled")
+				require.Nil(t, r.find(bad, wire.ResultSolved))
+			}
 			r.send(good)
 			r.await(good, wire.ResultProved)
 		})
@@ -255,6 +267,13 @@ func misnamedBundle(r *rig, job *wire.Job) {
 
 func resizedBundle(r *rig, job *wire.Job) {
 	job.BundleDigest = writeBundle(r.t, r.cfg.BundleDir, func(m *bundle.Manifest) { m.Circuit.BatchSize++ })
+}
+
+// foreignKey is a bundle whose proving key is of another setup of its circuit.
+func foreignKey(r *rig, job *wire.Job) {
+	other, err := enginetest.NewFixture(&counting{}, assignment(fr.One(), fr.One(), 1))
+	require.NoError(r.t, err)
+	job.BundleDigest = writeBundleOf(r.t, r.cfg.BundleDir, other.Dump, nil)
 }
 
 func TestEngineFailuresAreTold(t *testing.T) {

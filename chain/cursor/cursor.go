@@ -11,7 +11,8 @@
 // retried; an endpoint that limits ranges is asked for smaller ones; an
 // endpoint behind the position is waited for, since a lagging endpoint and a
 // chain that lost its newest blocks look the same until there is another block
-// at that height.
+// at that height. Logs of recent blocks are asked for by block hash, so that a
+// lagging node cannot answer for blocks that it does not have.
 package cursor
 
 import (
@@ -116,16 +117,18 @@ func New(cfg Config) (*Cursor, error) {
 // Next gives the logs after pos, or a rollback. With nothing new it returns at
 // once with Next equal to pos.
 func (c *Cursor) Next(ctx context.Context, pos Position) (Batch, error) {
+	var last error
 	for tries := 0; tries < stableTries; {
 		b, err := c.read(ctx, pos)
 		switch {
 		case errors.Is(err, errMoved):
 			tries++
+			last = err
 		case !errors.Is(err, errSmaller):
 			return b, err
 		}
 	}
-	return Batch{Next: pos}, ErrUnstable
+	return Batch{Next: pos}, fmt.Errorf("%w (%w)", ErrUnstable, last)
 }
 
 func (c *Cursor) read(ctx context.Context, pos Position) (Batch, error) {
@@ -201,7 +204,7 @@ func (c *Cursor) rollback(ctx context.Context, pos Position, b Batch) (Batch, er
 // forward reads the logs of the blocks from one to at most safe.
 func (c *Cursor) forward(ctx context.Context, pos Position, b Batch, from, safe uint64) (Batch, error) {
 	to := min(safe, from+c.span-1)
-	blocks, err := c.blocks(ctx, pos, from, to, safe)
+	blocks, blooms, err := c.blocks(ctx, pos, from, to, safe)
 	if err != nil {
 		return b, err
 	}
@@ -216,7 +219,12 @@ func (c *Cursor) forward(ctx context.Context, pos Position, b Batch, from, safe 
 			return b, errMoved
 		}
 	}
-	logs, err := c.logs(ctx, from, to)
+	var logs []types.Log
+	if safe-to >= ringSize {
+		logs, err = c.logsOfRange(ctx, from, to)
+	} else {
+		logs, err = c.logsNearHead(ctx, from, blocks, blooms)
+	}
 	if err != nil {
 		if c.shrink(ctx, err) {
 			return b, errSmaller
@@ -237,35 +245,80 @@ func (c *Cursor) forward(ctx context.Context, pos Position, b Batch, from, safe 
 
 // blocks names the last block of a range and, near the head where they may
 // still be reorganised, those before it; each is the parent of the next.
-func (c *Cursor) blocks(ctx context.Context, pos Position, from, to, safe uint64) ([]Block, error) {
+func (c *Cursor) blocks(ctx context.Context, pos Position, from, to, safe uint64) ([]Block, []types.Bloom, error) {
 	first := to
 	if safe-to < ringSize {
 		first = max(from, safe-min(safe, ringSize-1))
 		first = min(first, to)
 	}
 	var blocks []Block
+	var blooms []types.Bloom
 	var parent common.Hash
 	for n := to; ; n-- {
 		ref, err := c.cfg.Client.BlockRef(ctx, new(big.Int).SetUint64(n))
 		if errors.Is(err, ethereum.NotFound) || err == nil && n != to && ref.Hash != parent {
-			return nil, errMoved
+			return nil, nil, errMoved
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cursor: %w", err)
+			return nil, nil, fmt.Errorf("cursor: %w", err)
 		}
-		blocks, parent = append(blocks, Block{n, ref.Hash}), ref.Parent
+		blocks, blooms, parent = append(blocks, Block{n, ref.Hash}), append(blooms, ref.Bloom), ref.Parent
 		if n == first {
 			break
 		}
 	}
 	if pos.begun() && first == pos.Number+1 && parent != pos.Hash {
-		return nil, errMoved
+		return nil, nil, errMoved
 	}
 	slices.Reverse(blocks)
-	return blocks, nil
+	slices.Reverse(blooms)
+	return blocks, blooms, nil
 }
 
-func (c *Cursor) logs(ctx context.Context, from, to uint64) ([]types.Log, error) {
+// logsNearHead reads the logs of a range that ends with these blocks. Behind
+// one address there may be several nodes, and one that has not heard of the
+// newest blocks answers a range with the logs of those it has, as if there were
+// no others. A block named by its hash it can only answer for or refuse.
+func (c *Cursor) logsNearHead(ctx context.Context, from uint64, blocks []Block, blooms []types.Bloom) (logs []types.Log, err error) {
+	if first := blocks[0].Number; from < first {
+		if logs, err = c.logsOfRange(ctx, from, first-1); err != nil {
+			return nil, err
+		}
+	}
+	for i, b := range blocks {
+		more, err := c.logsOfBlock(ctx, b)
+		if err == nil && len(more) == 0 && c.mayHaveLogs(blooms[i]) {
+			more, err = c.logsOfBlock(ctx, b) // one that does not know it may even so have answered
+		}
+		if err != nil {
+			return nil, err
+		}
+		logs = append(logs, more...)
+	}
+	return logs, nil
+}
+
+func (c *Cursor) logsOfBlock(ctx context.Context, b Block) ([]types.Log, error) {
+	logs, err := c.cfg.Client.FilterLogs(ctx, ethereum.FilterQuery{BlockHash: &b.Hash, Addresses: c.cfg.Addresses, Topics: c.cfg.Topics})
+	var refused rpc.Error
+	if errors.As(err, &refused) {
+		return nil, fmt.Errorf("%w: logs of block %d: %w", errMoved, b.Number, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cursor: logs of block %d: %w", b.Number, err)
+	}
+	return inOrder(logs), nil
+}
+
+// mayHaveLogs says whether a block's bloom filter has one of the addresses.
+func (c *Cursor) mayHaveLogs(bloom types.Bloom) bool {
+	if len(c.cfg.Addresses) == 0 {
+		return bloom != types.Bloom{}
+	}
+	return slices.ContainsFunc(c.cfg.Addresses, func(a common.Address) bool { return bloom.Test(a[:]) })
+}
+
+func (c *Cursor) logsOfRange(ctx context.Context, from, to uint64) ([]types.Log, error) {
 	logs, err := c.cfg.Client.FilterLogs(ctx, ethereum.FilterQuery{
 		FromBlock: new(big.Int).SetUint64(from), ToBlock: new(big.Int).SetUint64(to),
 		Addresses: c.cfg.Addresses, Topics: c.cfg.Topics,
@@ -278,18 +331,22 @@ func (c *Cursor) logs(ctx context.Context, from, to uint64) ([]types.Log, error)
 			return nil, fmt.Errorf("cursor: asked for logs of blocks %d to %d, got one of block %d", from, to, l.BlockNumber)
 		}
 	}
+	return inOrder(logs), nil
+}
+
+func inOrder(logs []types.Log) []types.Log {
 	logs = slices.DeleteFunc(logs, func(l types.Log) bool { return l.Removed })
 	slices.SortFunc(logs, func(a, b types.Log) int {
 		return cmp.Or(cmp.Compare(a.BlockNumber, b.BlockNumber), cmp.Compare(a.Index, b.Index))
 	})
-	return logs, nil
+	return logs
 }
 
 // shrink asks for half the range after the endpoint itself refused it.
 func (c *Cursor) shrink(ctx context.Context, err error) bool {
 	var refused rpc.Error
 	var status rpc.HTTPError
-	if c.span == 1 || !errors.As(err, &refused) && !errors.As(err, &status) {
+	if c.span == 1 || errors.Is(err, errMoved) || !errors.As(err, &refused) && !errors.As(err, &status) {
 		return false
 	}
 	c.span /= 2

@@ -36,6 +36,8 @@ type fakeChain struct {
 	maxRange uint64
 	before   func() error // runs ahead of every call
 	onQuery  func(from, to uint64)
+	empty    int    // questions by hash that a lagging node answers with nothing
+	behind   uint64 // blocks that the node answering for ranges does not have
 }
 
 type rangeError struct{}
@@ -58,6 +60,9 @@ func (f *fakeChain) extend(logs int) {
 		b.Parent = f.blocks[b.Number-1].Hash
 	}
 	b.Hash = crypto.Keccak256Hash(b.Parent[:], binary.BigEndian.AppendUint64(nil, f.made))
+	if logs > 0 {
+		b.Bloom.Add([]byte("any"))
+	}
 	for i := range logs {
 		b.logs = append(b.logs, types.Log{
 			BlockNumber: b.Number, BlockHash: b.Hash, Index: uint(i),
@@ -95,6 +100,18 @@ func (f *fakeChain) FilterLogs(_ context.Context, q ethereum.FilterQuery) ([]typ
 	if err := f.call(); err != nil {
 		return nil, err
 	}
+	if q.BlockHash != nil {
+		if f.empty > 0 {
+			f.empty--
+			return nil, nil
+		}
+		for _, b := range f.blocks {
+			if b.Hash == *q.BlockHash {
+				return slices.Clone(b.logs), nil
+			}
+		}
+		return nil, rangeError{} // geth says: unknown block
+	}
 	from, to := q.FromBlock.Uint64(), q.ToBlock.Uint64()
 	if f.maxRange > 0 && to-from+1 > f.maxRange {
 		return nil, rangeError{}
@@ -103,7 +120,7 @@ func (f *fakeChain) FilterLogs(_ context.Context, q ethereum.FilterQuery) ([]typ
 		f.onQuery(from, to)
 	}
 	var logs []types.Log
-	for n := from; n <= min(to, f.head()); n++ {
+	for n := from; n <= min(to, f.head()-f.behind); n++ {
 		logs = append(logs, f.blocks[n].logs...)
 	}
 	return logs, nil
@@ -272,6 +289,34 @@ func TestRangeShrinksAndGrows(t *testing.T) {
 	}
 	require.EqualValues(t, 500, b.Next.Number)
 	require.Greater(t, widest, uint64(7))
+}
+
+// TestLaggingNode: behind one address, the node that answers for logs has not
+// got the newest blocks.
+func TestLaggingNode(t *testing.T) {
+	t.Parallel()
+	f := newFakeChain()
+	for range 150 {
+		f.extend(1)
+	}
+	f.behind = 20
+	cur, err := New(Config{Client: f, Logger: quiet})
+	require.NoError(t, err)
+	b, err := cur.Next(t.Context(), Position{})
+	require.NoError(t, err)
+	require.Len(t, b.Logs, 150)
+
+	f.extend(2)
+	f.empty = 1 // answered with nothing once
+	b, err = cur.Next(t.Context(), b.Next)
+	require.NoError(t, err)
+	require.Len(t, b.Logs, 2)
+
+	f.extend(0) // really nothing
+	b, err = cur.Next(t.Context(), b.Next)
+	require.NoError(t, err)
+	require.Empty(t, b.Logs)
+	require.EqualValues(t, 152, b.Next.Number)
 }
 
 func TestEndpointErrorKeepsThePosition(t *testing.T) {

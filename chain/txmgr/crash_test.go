@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"os"
 	"os/exec"
 	"regexp"
@@ -28,6 +29,7 @@ const (
 	childDB      = "GRISTMILL_TXMGR_CHILD_DB"
 	childCalls   = "GRISTMILL_TXMGR_CHILD_CALLS"
 	childCounter = "GRISTMILL_TXMGR_CHILD_COUNTER"
+	childForget  = "GRISTMILL_TXMGR_CHILD_FORGET"
 )
 
 var childKey, _ = crypto.HexToECDSA("00000000000000000000000000000000000000000000000000000000000000b2")
@@ -49,7 +51,7 @@ func runChild(ctx context.Context) error {
 		return err
 	}
 	m, err := New(ctx, Config{Client: client, DB: os.Getenv(childDB), Key: childKey,
-		Logger: slog.New(slog.DiscardHandler), StuckAfter: time.Second})
+		Logger: slog.New(slog.DiscardHandler), StuckAfter: time.Second, MaxFeePerGas: big.NewInt(1e12)})
 	if err != nil {
 		return err
 	}
@@ -59,6 +61,11 @@ func runChild(ctx context.Context) error {
 		return err
 	}
 	counter := common.HexToAddress(os.Getenv(childCounter))
+	if key := os.Getenv(childForget); key != "" {
+		if err := m.Forget(ctx, key); err != nil {
+			return err
+		}
+	}
 	for i := range calls {
 		if _, err := m.Send(ctx, chain.Request{Key: fmt.Sprint("call/", i), To: &counter}); err != nil {
 			return err
@@ -80,6 +87,11 @@ func (b *bench) prepare(t *testing.T, what string, counter common.Address, child
 		require.NoError(t, child("", 2))
 		require.NoError(t, b.net.Reorg(1))
 		return 3 // so that the child stays until the lost one is back
+	case "forget": // what failed goes, and its key may be used for a good call
+		m, stop := start(t, b.config())
+		_, err := m.Send(t.Context(), chain.Request{Key: "call/0", To: &counter, Data: []byte{1}, Gas: 100_000})
+		require.ErrorIs(t, err, chain.ErrReverted)
+		stop()
 	case "gap":
 		before, err := b.client.BlockNumber(t.Context())
 		require.NoError(t, err)
@@ -100,7 +112,7 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 		t.Skip("built without the tag failpoints")
 	}
 	names := failpointsIn(t, "journal.go", "send.go")
-	require.Len(t, names, 14)
+	require.Len(t, names, 16)
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -112,6 +124,9 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 				cmd := exec.Command(os.Args[0])
 				cmd.Env = append(os.Environ(), childURL+"="+b.net.URL(), childDB+"="+b.config().DB,
 					childCounter+"="+counter.Hex(), childCalls+"="+strconv.Itoa(calls), "GRISTMILL_FAILPOINT="+failpoint)
+				if strings.Contains(name, ".forget.") {
+					cmd.Env = append(cmd.Env, childForget+"=call/0")
+				}
 				cmd.Stderr = os.Stderr
 				return cmd.Run()
 			}

@@ -68,12 +68,16 @@ func (m *Manager) pass(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("nonce at block %d: %w", head.Number, err)
 	}
-	lost, err := m.j.reopen(ctx, mined)
+	lost, err := m.j.reopen(ctx, `nonce >= ?`, mined)
 	if err != nil {
 		return err
 	}
-	if lost > 0 {
-		m.log.WarnContext(ctx, "the chain lost mined transactions: sending them again", "transactions", lost, "from_nonce", mined)
+	moved, err := m.recheck(ctx, head)
+	if err != nil {
+		return err
+	}
+	if lost+moved > 0 {
+		m.log.WarnContext(ctx, "the chain lost or moved mined transactions: following them again", "lost", lost, "moved", moved, "from_nonce", mined)
 		if list, err = m.j.inFlight(ctx); err != nil {
 			return err
 		}
@@ -84,6 +88,42 @@ func (m *Manager) pass(ctx context.Context) error {
 	m.lastHead = head.Hash
 	m.wake()
 	return nil
+}
+
+// recheckDepth is how many blocks below the head receipts are looked at again.
+const recheckDepth = 64
+
+// recheck takes receipts back whose block the chain has no more: their
+// transactions may stand in another block, with another outcome. A head on top
+// of the last one seen can have moved nothing but what the endpoint got wrong
+// about its newest blocks.
+func (m *Manager) recheck(ctx context.Context, head chain.BlockRef) (moved int64, err error) {
+	if head.Hash == m.lastHead {
+		return 0, nil
+	}
+	depth := uint64(recheckDepth)
+	if head.Parent == m.lastHead {
+		depth = 2
+	}
+	blocks, err := m.j.receiptBlocks(ctx, head.Number-min(head.Number, depth))
+	if err != nil {
+		return 0, err
+	}
+	for _, b := range blocks {
+		now, err := m.cfg.Client.BlockRef(ctx, new(big.Int).SetUint64(b.number))
+		if err != nil && !errors.Is(err, ethereum.NotFound) {
+			return moved, err
+		}
+		if err == nil && now.Hash == b.hash {
+			continue
+		}
+		n, err := m.j.reopen(ctx, `block_hash = ?`, b.hash[:])
+		if err != nil {
+			return moved, err
+		}
+		moved += n
+	}
+	return moved, nil
 }
 
 func (m *Manager) followAll(ctx context.Context, list []entry, head chain.BlockRef, mined uint64) error {
@@ -110,7 +150,7 @@ func (m *Manager) followAll(ctx context.Context, list []entry, head chain.BlockR
 		}
 	}
 	for _, e := range waiting {
-		if err := m.push(ctx, e, head, pending); err != nil {
+		if err := m.push(ctx, e, head, mined, pending); err != nil {
 			return err
 		}
 	}
@@ -186,48 +226,96 @@ func (m *Manager) moveOn(ctx context.Context, e entry, head chain.BlockRef) erro
 	return m.j.move(ctx, e.Key, pending, m.sign(e, f))
 }
 
-// push keeps a request that is not mined yet in the endpoint's pool.
-func (m *Manager) push(ctx context.Context, e entry, head chain.BlockRef, pending uint64) error {
+// push keeps a request that is not mined yet in the endpoint's pool. Only the
+// request that all others wait for is made to pay more: the others' fees say
+// nothing about why they wait.
+func (m *Manager) push(ctx context.Context, e entry, head chain.BlockRef, mined, pending uint64) error {
 	list, err := m.j.attempts(ctx, e.Key)
 	if err != nil {
 		return err
 	}
 	// Older forms may be signed for a nonce that somebody else took.
-	newest := slices.IndexFunc(list, func(a attempt) bool { return a.Tx.Nonce() == e.Nonce })
-	if newest < 0 {
+	list = slices.DeleteFunc(list, func(a attempt) bool { return a.Tx.Nonce() != e.Nonce })
+	if len(list) == 0 {
 		return fmt.Errorf("journal has no signed form of %q with nonce %d", e.Key, e.Nonce)
 	}
-	a := list[newest]
+	a := list[0]
 	waited := time.Since(time.UnixMilli(a.Made))
-	if waited >= m.cfg.StuckAfter && head.Number >= a.Head+2 {
-		return m.bump(ctx, e, a, waited)
+	stuck := e.Nonce == mined && waited >= m.cfg.StuckAfter && head.Number >= a.Head+2
+	last, known := m.lastSent(e.Key)
+	if stuck {
+		done, err := m.bump(ctx, e, list, waited)
+		if err != nil || done {
+			return err
+		}
+		if !known || time.Since(last.at) >= resendEvery {
+			return m.resendBest(ctx, e, list)
+		}
+		return nil
 	}
-	m.mu.Lock()
-	last, known := m.sent[e.Key]
-	m.mu.Unlock()
 	if !known || e.Nonce >= pending && time.Since(last.at) >= resendEvery {
 		m.broadcast(ctx, e.Key, a.Tx)
 	}
 	return nil
 }
 
-// bump replaces a transaction that waits too long by a better paying one.
-func (m *Manager) bump(ctx context.Context, e entry, a attempt, waited time.Duration) error {
+func (m *Manager) lastSent(key string) (broadcast, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last, known := m.sent[key]
+	return last, known
+}
+
+// bump replaces a transaction that waits too long by a better paying one, if
+// the limit and the account's funds allow one that pools would take.
+func (m *Manager) bump(ctx context.Context, e entry, list []attempt, waited time.Duration) (done bool, err error) {
 	f, err := m.fees(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	f = m.above(f, a.Tx.GasTipCap(), a.Tx.GasFeeCap())
+	limit := m.limit(list)
+	f, ok := above(f, list[0].Tx, limit)
+	if !ok {
+		m.stand(ctx, e, "its fees are at their limit", "fee_cap", list[0].Tx.GasFeeCap(), "limit", limit)
+		return false, nil
+	}
+	balance, err := m.cfg.Client.BalanceAt(ctx, m.addr, nil)
+	if err != nil {
+		return false, fmt.Errorf("balance: %w", err)
+	}
+	if needs := cost(e.Value, f.cap, e.Gas); balance.Cmp(needs) < 0 {
+		m.stand(ctx, e, "the account cannot pay more", "balance", balance, "needs", needs)
+		return false, nil
+	}
 	next, err := m.sign(e, f)(e.Nonce)
 	if err != nil {
-		return err
+		return false, err
 	}
 	m.log.WarnContext(ctx, "transaction waits: raising its fees", "key", e.Key, "nonce", e.Nonce,
 		"waited", waited.Round(time.Second), "fee_cap", f.cap, "tip", f.tip)
 	if err := m.j.replace(ctx, e.Key, next); err != nil {
-		return err
+		return false, err
 	}
 	m.broadcast(ctx, e.Key, next.Tx)
+	return true, nil
+}
+
+// stand says, once per request, why its fees are not raised.
+func (m *Manager) stand(ctx context.Context, e entry, why string, args ...any) {
+	if m.standing == e.Key+why {
+		return
+	}
+	m.standing = e.Key + why
+	m.log.WarnContext(ctx, "transaction waits and stays as it is: "+why, append([]any{"key", e.Key, "nonce", e.Nonce}, args...)...)
+}
+
+// resendBest broadcasts the best form that the account can pay for.
+func (m *Manager) resendBest(ctx context.Context, e entry, list []attempt) error {
+	balance, err := m.cfg.Client.BalanceAt(ctx, m.addr, nil)
+	if err != nil {
+		return fmt.Errorf("balance: %w", err)
+	}
+	m.broadcast(ctx, e.Key, affordable(list, balance).Tx)
 	return nil
 }
 

@@ -321,7 +321,8 @@ func (j *journal) finish(ctx context.Context, key string, r *types.Receipt, reve
 	}
 	failpoint.Hit("txmgr.finish.before")
 	err = j.db.Update(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE request SET receipt = ?, revert = ? WHERE key = ?`, text, revert, key)
+		_, err := tx.ExecContext(ctx, `UPDATE request SET receipt = ?, revert = ?, block = ?, block_hash = ? WHERE key = ?`,
+			text, revert, r.BlockNumber.Uint64(), r.BlockHash[:], key)
 		return err
 	})
 	if err != nil {
@@ -331,12 +332,37 @@ func (j *journal) finish(ctx context.Context, key string, r *types.Receipt, reve
 	return nil
 }
 
-// reopen puts finished requests from a nonce on back in flight, for a chain
-// that no longer has them, and says how many there were.
-func (j *journal) reopen(ctx context.Context, from uint64) (int64, error) {
+// receiptBlock is a block that a receipt is of.
+type receiptBlock struct {
+	number uint64
+	hash   common.Hash
+}
+
+// receiptBlocks lists the blocks from a number on that receipts are of.
+func (j *journal) receiptBlocks(ctx context.Context, from uint64) (blocks []receiptBlock, err error) {
+	rows, err := j.db.Read().QueryContext(ctx, `SELECT DISTINCT block, block_hash FROM request WHERE block >= ?`, from)
+	if err != nil {
+		return nil, fmt.Errorf("txmgr: journal: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var b receiptBlock
+		var hash []byte
+		if err := rows.Scan(&b.number, &hash); err != nil {
+			return nil, fmt.Errorf("txmgr: journal: %w", err)
+		}
+		b.hash = common.BytesToHash(hash)
+		blocks = append(blocks, b)
+	}
+	return blocks, rows.Err()
+}
+
+// reopen puts finished requests that match a condition back in flight, for a
+// chain that no longer has them where they were, and says how many there were.
+func (j *journal) reopen(ctx context.Context, where string, arg any) (int64, error) {
 	var found bool
 	err := j.db.Read().QueryRowContext(ctx,
-		`SELECT EXISTS (SELECT 1 FROM request WHERE nonce >= ? AND receipt IS NOT NULL)`, from).Scan(&found)
+		`SELECT EXISTS (SELECT 1 FROM request WHERE receipt IS NOT NULL AND `+where+`)`, arg).Scan(&found)
 	if err != nil || !found {
 		return 0, err
 	}
@@ -344,7 +370,7 @@ func (j *journal) reopen(ctx context.Context, from uint64) (int64, error) {
 	failpoint.Hit("txmgr.reopen.before")
 	err = j.db.Update(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx,
-			`UPDATE request SET receipt = NULL, revert = NULL WHERE nonce >= ? AND receipt IS NOT NULL`, from)
+			`UPDATE request SET receipt = NULL, revert = NULL, block = NULL, block_hash = NULL WHERE receipt IS NOT NULL AND `+where, arg)
 		if err != nil {
 			return err
 		}
@@ -360,7 +386,8 @@ func (j *journal) reopen(ctx context.Context, from uint64) (int64, error) {
 
 // forget drops a failed request.
 func (j *journal) forget(ctx context.Context, key string) error {
-	return j.db.Update(ctx, func(tx *sql.Tx) error {
+	failpoint.Hit("txmgr.forget.before")
+	err := j.db.Update(ctx, func(tx *sql.Tx) error {
 		list, err := entries(ctx, tx, `key = ?`, key)
 		if err != nil || len(list) == 0 {
 			return err
@@ -375,6 +402,8 @@ func (j *journal) forget(ctx context.Context, key string) error {
 		_, err = tx.ExecContext(ctx, `DELETE FROM request WHERE key = ?`, key)
 		return err
 	})
+	failpoint.Hit("txmgr.forget.after")
+	return err
 }
 
 func (j *journal) close() error { return j.db.Close() }

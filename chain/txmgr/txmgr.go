@@ -7,8 +7,9 @@
 // chain is the authority: as long as its nonce for the account is not past a
 // journalled one, that transaction is broadcast again, also when it had been
 // mined and confirmed before and the chain has lost it. A transaction that
-// waits while blocks pass is replaced by one with the same nonce and higher
-// fees; whichever of them is mined counts.
+// waits while blocks pass, and that others may wait for, is replaced by one with
+// the same nonce and higher fees, up to a limit; whichever of them is mined
+// counts. A receipt whose block is reorganised away is looked for again.
 //
 // Several processes may share a journal. If the key is also used elsewhere, a
 // request whose nonce was taken gets another one, and a nonce that only the
@@ -62,7 +63,9 @@ type Config struct {
 	// StuckAfter is how long a transaction may wait, while blocks pass, before
 	// it is sent again with higher fees; 0 means 30 s.
 	StuckAfter time.Duration
-	// MaxFeePerGas bounds what is bid, in wei; nil means no bound.
+	// MaxFeePerGas bounds what is bid, in wei. Nil means ten times a request's
+	// own first bid, which bids what the endpoint suggests and room for the
+	// base fee to double. A request at its limit waits for fees to fall.
 	MaxFeePerGas *big.Int
 	// Logger receives sends, bumps and reorgs; nil means slog.Default().
 	Logger *slog.Logger
@@ -110,6 +113,7 @@ type Manager struct {
 
 	// Only the goroutine of Run uses these.
 	lastHead common.Hash
+	standing string // what was last said about a request whose fees stay
 	taken    strikes
 	gap      strikes
 }

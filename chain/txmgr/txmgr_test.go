@@ -283,7 +283,7 @@ func TestStuckTransactionIsReplaced(t *testing.T) {
 	stop()
 	b.stuck(t, counter, "call")
 	cfg := b.config()
-	cfg.StuckAfter = time.Second
+	cfg.StuckAfter, cfg.MaxFeePerGas = time.Second, big.NewInt(1e12)
 	m, _ = start(t, cfg)
 	_, err := m.Send(t.Context(), chain.Request{Key: "call", To: &counter})
 	require.NoError(t, err)
@@ -293,8 +293,119 @@ func TestStuckTransactionIsReplaced(t *testing.T) {
 	require.EqualValues(t, 1, b.count(t, counter))
 }
 
-func (b *bench) foreign(t *testing.T, nonce uint64, to common.Address) {
+// passes waits until the manager has looked at a number of further heads.
+func (b *bench) passes(t *testing.T, m *Manager, heads uint64) {
 	t.Helper()
+	from, err := b.client.BlockNumber(t.Context())
+	require.NoError(t, err)
+	for {
+		changed := m.changes()
+		now, err := b.client.BlockNumber(t.Context())
+		require.NoError(t, err)
+		select {
+		case <-changed:
+		case <-t.Context().Done():
+			t.Fatal("the manager does not look at the chain")
+		}
+		if now >= from+heads {
+			return
+		}
+	}
+}
+
+func (b *bench) attempts(t *testing.T, m *Manager, key string) []attempt {
+	t.Helper()
+	list, err := m.j.attempts(t.Context(), key)
+	require.NoError(t, err)
+	return list
+}
+
+// TestOnlyTheFirstIsRaised queues three behind a bid that is never mined: only
+// the first is made to pay more, and at the limit it stays as it is.
+func TestOnlyTheFirstIsRaised(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	m, stop := start(t, b.config())
+	counter := b.deploy(t, m)
+	stop()
+	for _, key := range []string{"first", "second", "third"} {
+		b.stuck(t, counter, key)
+	}
+	cfg := b.config()
+	cfg.StuckAfter, cfg.MaxFeePerGas = time.Millisecond, big.NewInt(3) // 1, then 3, then no more
+	m, _ = start(t, cfg)
+	require.Eventually(t, func() bool { return len(b.attempts(t, m, "first")) == 2 }, 30*time.Second, 20*time.Millisecond)
+	b.passes(t, m, 4)
+	list := b.attempts(t, m, "first")
+	require.Len(t, list, 2, "there is no third bid within the limit")
+	require.EqualValues(t, 3, list[0].Tx.GasFeeCap().Int64())
+	require.Len(t, b.attempts(t, m, "second"), 1)
+	require.Len(t, b.attempts(t, m, "third"), 1)
+	require.Zero(t, b.count(t, counter))
+}
+
+func TestLimitOfFees(t *testing.T) {
+	t.Parallel()
+	tx := func(tip, feeCap int64) *types.Transaction {
+		return types.NewTx(&types.DynamicFeeTx{Gas: 10, Value: big.NewInt(5), GasTipCap: big.NewInt(tip), GasFeeCap: big.NewInt(feeCap)})
+	}
+	list := []attempt{{Tx: tx(8, 80)}, {Tx: tx(2, 20)}, {Tx: tx(1, 10)}}
+	m := &Manager{}
+	require.EqualValues(t, 10*limitFactor, m.limit(list).Int64(), "ten times the first bid")
+	m.cfg.MaxFeePerGas = big.NewInt(7)
+	require.EqualValues(t, 7, m.limit(list).Int64())
+
+	market := fees{tip: big.NewInt(1), cap: big.NewInt(30)}
+	f, ok := above(market, list[0].Tx, big.NewInt(100))
+	require.True(t, ok)
+	require.EqualValues(t, 91, f.cap.Int64(), "an eighth more and one")
+	f, ok = above(market, list[2].Tx, big.NewInt(25))
+	require.True(t, ok)
+	require.EqualValues(t, 25, f.cap.Int64(), "the market asks more than the limit")
+	_, ok = above(market, list[0].Tx, big.NewInt(90))
+	require.False(t, ok, "a pool would not take it")
+
+	for balance, want := range map[int64]int64{1000: 80, 804: 20, 205: 20, 204: 10, 0: 80} {
+		require.Equal(t, want, affordable(list, big.NewInt(balance)).Tx.GasFeeCap().Int64(), balance)
+	}
+}
+
+// TestReceiptOfAReorganisedBlock has the chain lose a block and include its
+// transaction again in another before the manager looks.
+func TestReceiptOfAReorganisedBlock(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	m, stop := start(t, b.config())
+	counter := b.deploy(t, m)
+	call := chain.Request{Key: "call", To: &counter}
+	first, err := m.Send(t.Context(), call)
+	require.NoError(t, err)
+	again := b.attempts(t, m, "call")[0].Tx
+	stop()
+	head, err := b.client.BlockNumber(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, b.net.Reorg(head-first.BlockNumber.Uint64()+1))
+	b.foreign(t, again.Nonce()+1, common.Address{1}, again)
+	m, _ = start(t, b.config())
+	require.Eventually(t, func() bool {
+		r, err := m.Send(t.Context(), call)
+		return err == nil && r.BlockHash != first.BlockHash
+	}, 30*time.Second, 50*time.Millisecond)
+	r, err := m.Send(t.Context(), call)
+	require.NoError(t, err)
+	stands, err := b.client.BlockRef(t.Context(), r.BlockNumber)
+	require.NoError(t, err)
+	require.Equal(t, stands.Hash, r.BlockHash)
+	require.EqualValues(t, 1, b.count(t, counter))
+}
+
+// foreign sends a transaction of the same account past the manager, after those
+// given, and waits until it is mined.
+func (b *bench) foreign(t *testing.T, nonce uint64, to common.Address, before ...*types.Transaction) {
+	t.Helper()
+	for _, tx := range before {
+		require.NoError(t, b.client.SendTransaction(t.Context(), tx))
+	}
 	id := new(big.Int).SetUint64(b.client.ID())
 	tx, err := types.SignNewTx(b.key, types.LatestSignerForChainID(id), &types.DynamicFeeTx{
 		ChainID: id, Nonce: nonce, To: &to, Gas: 100_000, GasTipCap: big.NewInt(1e9), GasFeeCap: big.NewInt(1e10),

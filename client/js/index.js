@@ -1,5 +1,5 @@
 export { toHex } from './lib/bytes.js';
-export { Client, GristmillError } from './lib/client.js';
+export { Client, GristmillError, WrongAnswer } from './lib/client.js';
 export { deploymentId, domainSeparator } from './lib/deployment.js';
 export {
   deviceIdOf, encodeMessage, MAX_PAYLOAD, messageDigest, messageId, messageToJSON, SCHEMES, signingHash,

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,18 +24,30 @@ func main() {
 	os.Exit(exitCode(os.Stderr, err))
 }
 
+// exitError is an error that ends the process with a code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
 // exitCode prints what went wrong and says how the process ends: 0 done, 1
-// failed, 130 interrupted by the user.
-func exitCode(stderr *os.File, err error) int {
+// failed, 130 interrupted by the user, or what the command says.
+func exitCode(stderr io.Writer, err error) int {
+	var own *exitError
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, context.Canceled) && errors.Is(err, errInterrupted):
 		return 130
-	default:
-		fmt.Fprintln(stderr, "gristmill: "+err.Error())
-		return 1
 	}
+	fmt.Fprintln(stderr, "gristmill: "+plain(err))
+	if errors.As(err, &own) {
+		return own.code
+	}
+	return 1
 }
 
 var errInterrupted = errors.New("interrupted")

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gristmill-zk/gristmill/audit"
 	"github.com/gristmill-zk/gristmill/node"
+	"github.com/gristmill-zk/gristmill/wire"
 )
 
 // run runs the command line as a user would and returns what it printed.
@@ -172,10 +176,46 @@ func TestClearErrors(t *testing.T) {
 		{"required flag", []string{"proof", "export", "0x00"}},
 		{"nothing to build", []string{"plugin", "build"}},
 		{"no queue", []string{"worker"}},
+		{"--slots 0", []string{"worker", "--slots", "0"}},
+		{"easier than 1e7fffff", []string{"demo", "--genesis-bits", "1f00ffff"}},
+		{"unknown flag: --registry", []string{"deploy", "--registry", "0x0000000000000000000000000000000000000001"}},
 		{"scheme", []string{"device", "new", "x", "--scheme", "rsa"}},
 	} {
 		_, err := run(t, "", append(c.args, "--data-dir", dir)...)
 		require.ErrorContains(t, err, c.want, "%v", c.args)
+	}
+}
+
+func TestErrorsAreForPeople(t *testing.T) {
+	t.Parallel()
+	for have, want := range map[string]string{
+		`command/prover join/0123456789abcdef01234567: txmgr: "command/prover join/0123456789abcdef01234567": the prover joined already`: "prover join: the prover joined already",
+		`command/project create/0123456789abcdef01234567/version: txmgr: no`:                                                             "project create: txmgr: no",
+		"worker: worker: worker: the queue does not answer":                                                                              "worker: the queue does not answer",
+		`invalid argument "x" for "--slots" flag: strconv.ParseInt: parsing "x": invalid syntax`:                                         `invalid argument "x" for "--slots" flag: "x" is no number of that kind`,
+		"audit: header of block 2: bits":                                                                                                 "audit: header of block 2: bits",
+	} {
+		require.Equal(t, want, plain(errors.New(have)))
+	}
+}
+
+func TestExitCodesOfAnAudit(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		code int
+		json string
+	}{
+		"all is well":        {nil, 0, `"audit_ok":true`},
+		"something is wrong": {fmt.Errorf("audit: %w", &audit.Finding{Stage: audit.StageData, Height: 3, Task: &wire.Hash{1}, What: "other bytes"}), 1, `"finding":{"stage":"data","height":3,"task":"0x0100`},
+		"nobody to ask":      {errors.New("connection refused"), 2, `"error":"connection refused"`},
+	} {
+		var out, errs bytes.Buffer
+		a := &app{stdout: &out, stderr: &errs, json: true}
+		err := a.auditResult(audit.Report{}, c.err)
+		require.Equal(t, c.code, exitCode(&errs, err), name)
+		require.Contains(t, out.String(), c.json, name)
+		require.Equal(t, c.code == 0, errs.Len() == 0, name)
 	}
 }
 

@@ -24,7 +24,9 @@ func (a *app) pluginBuildCommand() *cobra.Command {
 		Short: "Build a circuit's bundle: compile, set up keys, write the manifest",
 		Long: `SOURCE is the folder of the circuit's Go main package, or with --binary a plugin
 built before. The keys come from a local setup, whose secret this machine knew:
-such a bundle says insecure-dev-setup, and is for development only.`,
+such a bundle says insecure-dev-setup, and is for development only. A bundle that
+is there already with the same plugin, circuit and tools is taken as it is, so
+that its digest stays the one that a project pinned.`,
 		Example: "  gristmill plugin build ./plugins/circuits/meter\n  gristmill plugin build --binary bin/plugins/meter --out ./bundles",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,6 +52,7 @@ such a bundle says insecure-dev-setup, and is for development only.`,
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Binary, "binary", "", "plugin binary to use instead of building one")
 	flags.StringVar(&opts.Out, "out", "", "folder that the bundle's folder is made in (default: DATA_DIR/bundles)")
+	flags.BoolVar(&opts.Fresh, "fresh", false, "make new keys, also when the folder has a bundle of the same circuit")
 	flags.IntVar(&opts.BatchSize, "batch", 0, "messages per task (0: the circuit's default)")
 	return cmd
 }

@@ -42,11 +42,11 @@ tasks for it. Prints the project's number.`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withSender(cmd, e, key, func(ctx context.Context, s *node.Session, from chain.Sender) (err error) {
-				if spec.Reward, err = amountFlag("reward", reward); err != nil {
-					return err
-				}
 				if spec.Token, err = addressFlag("token", token, s.Token()); err != nil {
 					return err
+				}
+				if spec.Reward, err = s.TokenAmount(ctx, spec.Token, reward); err != nil {
+					return fmt.Errorf("--reward: %w", err)
 				}
 				if spec.Dapp, err = addressFlag("dapp", dapp, common.Address{}); err != nil {
 					return err
@@ -71,7 +71,7 @@ tasks for it. Prints the project's number.`,
 	flags.StringVar(&key, "key", "owner", "key that owns the project")
 	flags.StringVar(&spec.Bundle, "bundle", "", "folder of the circuit's bundle (see: gristmill plugin build)")
 	flags.StringVar(&token, "token", "", "ERC-20 token that tasks are paid in (default: the local deployment's)")
-	flags.StringVar(&reward, "reward", "10", "price of a task, in the token, with up to 18 decimals")
+	flags.StringVar(&reward, "reward", "10", "price of a task, in whole tokens, with as many decimals as the token has")
 	flags.DurationVar(&spec.MaxWait, "max-wait", 2*time.Second, "how long the first message of a batch waits for others")
 	flags.DurationVar(&spec.AcceptWindow, "accept-window", 2*time.Minute, "how long a prover may take to accept an offer")
 	flags.DurationVar(&spec.ProveWindow, "prove-window", 10*time.Minute, "how long an accepted task may take")
@@ -102,11 +102,7 @@ func (a *app) projectDepositCommand() *cobra.Command {
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withSender(cmd, e, key, func(ctx context.Context, s *node.Session, from chain.Sender) error {
-				value, err := amountFlag("amount", amount)
-				if err != nil {
-					return err
-				}
-				if err := s.Deposit(ctx, from, project, value); err != nil {
+				if err := s.Deposit(ctx, from, project, amount); err != nil {
 					return err
 				}
 				return a.showProject(ctx, s, project)
@@ -117,7 +113,7 @@ func (a *app) projectDepositCommand() *cobra.Command {
 	chainFlags(flags, &e)
 	flags.StringVar(&key, "key", "owner", "key that pays")
 	flags.Uint64Var(&project, "project", 1, "the project's number")
-	flags.StringVar(&amount, "amount", "", "how much of the reward token, with up to 18 decimals")
+	flags.StringVar(&amount, "amount", "", "how much of the reward token, in whole tokens, with as many decimals as it has")
 	must(cmd.MarkFlagRequired("amount"))
 	return cmd
 }
@@ -197,6 +193,9 @@ func (a *app) showProject(ctx context.Context, s *node.Session, project uint64) 
 		return err
 	}
 	return a.show(view, func(w io.Writer) error {
+		if view.Version == 0 {
+			return facts(w, "project", fmt.Sprint(view.Project), "owner", view.Owner.Hex(), "paused", yesNo(view.Paused), "version", "no version yet")
+		}
 		return facts(w,
 			"project", fmt.Sprint(view.Project),
 			"owner", view.Owner.Hex(),
@@ -205,10 +204,10 @@ func (a *app) showProject(ctx context.Context, s *node.Session, project uint64) 
 			"verifying key", view.VKID.String(),
 			"bundle", view.BundleDigest.String(),
 			"messages per task", fmt.Sprintf("%d of at most %d bytes", view.BatchSize, view.PayloadLimit),
-			"reward", view.Reward.String()+" of token "+view.Token.Hex(),
+			"reward", view.Reward.Units(view.Decimals)+" of token "+view.Token.Hex(),
 			"sequencer's share", fmt.Sprintf("%.2f %%", float64(view.SequencerShareBps)/100),
-			"escrow free", view.Free.String(),
-			"escrow withheld", view.Withheld.String(),
+			"escrow free", view.Free.Units(view.Decimals),
+			"escrow withheld", view.Withheld.Units(view.Decimals),
 		)
 	})
 }

@@ -46,6 +46,7 @@ its registry, checks the proof, and writes
 	}
 	flags := cmd.Flags()
 	chainFlags(flags, &e)
+	schedulerFlag(flags, &e)
 	flags.StringVar(&format, "format", "snarkjs", "snarkjs, solidity or json")
 	flags.StringVar(&out, "out", "", "folder to write to, made when it is missing")
 	must(cmd.MarkFlagRequired("out"))

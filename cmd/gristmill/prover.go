@@ -142,7 +142,7 @@ pool (in the native coin) owe to a key. Sequencers and provers are paid alike.`,
 					return err
 				}
 				return a.show(claimed, func(w io.Writer) error {
-					return facts(w, "to", claimed.To.Hex(), "task rewards", claimed.Token.String(), "block rewards", claimed.Native.String())
+					return facts(w, "to", claimed.To.Hex(), "task rewards", claimed.Token.Units(claimed.Decimals), "block rewards", claimed.Native.String())
 				})
 			})
 		},
@@ -197,7 +197,7 @@ func (a *app) showProver(ctx context.Context, s *node.Session, key string) error
 			"paused", yesNo(view.Paused),
 			"idle", yesNo(view.Idle),
 			"projects", fmt.Sprint(view.Projects),
-			"owed task rewards", view.OwedToken.String(),
+			"owed task rewards", view.OwedToken.Units(view.Decimals),
 			"owed block rewards", view.OwedNative.String(),
 		)
 	})

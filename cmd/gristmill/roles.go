@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,8 +13,17 @@ import (
 
 // chainFlags are the flags of every command that talks to the chain.
 func chainFlags(flags *pflag.FlagSet, e *node.Endpoints) {
-	flags.StringVar(&e.RPC, "rpc", "", "JSON-RPC endpoint of the chain (default: the node running on the data directory)")
+	rpcFlag(flags, e)
 	flags.StringVar(&e.Registry, "registry", "", "address of the deployment's Registry contract (default: the data directory's)")
+}
+
+func rpcFlag(flags *pflag.FlagSet, e *node.Endpoints) {
+	flags.StringVar(&e.RPC, "rpc", "", "JSON-RPC endpoint of the chain (default: the node or devnet running on the data directory)")
+}
+
+// schedulerFlag is for commands that ask a prover what it knows.
+func schedulerFlag(flags *pflag.FlagSet, e *node.Endpoints) {
+	flags.StringVar(&e.Scheduler, "scheduler", "", "URL of a prover's scheduler to ask (default: the one running on the data directory)")
 }
 
 // redisHelp says what --redis takes.
@@ -23,12 +34,45 @@ func confirmationsFlag(flags *pflag.FlagSet, n *uint32) {
 		"0 fits a local chain and chains with instant finality; on others take the depth their reorganisations do not reach (2 or 3 on Ethereum, 64 for finality). Every step waits that long, so stay well below the projects' accept windows")
 }
 
+// gwei is an amount of 10^9 wei on the command line.
+type gwei struct{ wei *big.Int }
+
+func (g *gwei) String() string {
+	if g.wei == nil {
+		return ""
+	}
+	return node.FormatAmount(new(big.Int).Mul(g.wei, big.NewInt(1e9)))
+}
+
+func (g *gwei) Type() string { return "gwei" }
+
+func (g *gwei) Set(text string) error {
+	amount, err := node.ParseAmount(text) // of 18 decimals, where gwei have 9
+	if err != nil {
+		return err
+	}
+	wei, rest := new(big.Int).QuoRem(amount, big.NewInt(1e9), new(big.Int))
+	if wei.Sign() <= 0 || rest.Sign() != 0 {
+		return fmt.Errorf("%q is no number of gwei above 0 with at most 9 decimals", text)
+	}
+	g.wei = wei
+	return nil
+}
+
+func maxFeeFlag(flags *pflag.FlagSet, fee *gwei) {
+	flags.Var(fee, "max-fee-per-gas", "most that transactions bid for gas, in gwei; one that waits at its limit is sent again until fees fall (default: ten times what the transaction bid at first)")
+}
+
 func (a *app) roleOptions(e node.Endpoints) (node.RoleOptions, error) {
 	dir, err := a.openDir()
 	if err != nil {
 		return node.RoleOptions{}, err
 	}
-	return node.RoleOptions{Dir: dir, Endpoints: e, Password: a.password(), Logger: a.log, Out: a.stderr}, nil
+	opts := node.RoleOptions{Dir: dir, Endpoints: e, Password: a.password(), Logger: a.log, Out: a.stderr}
+	if a.json {
+		opts.Ready = func(info node.Info) { _ = printJSON(a.stdout, info) }
+	}
+	return opts, nil
 }
 
 func (a *app) devnetCommand() *cobra.Command {
@@ -54,7 +98,7 @@ and prover are made on the first start and have money from genesis.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:8545", "loopback address of the JSON-RPC endpoint")
-	flags.Uint64Var(&opts.ChainID, "chain-id", 31337, "chain id of a new chain")
+	flags.Uint64Var(&opts.ChainID, "chain-id", 31337, "chain id of a new chain (first start only)")
 	flags.StringSliceVar(&opts.Fund, "fund", nil, "more addresses that have money from genesis (first start only)")
 	return cmd
 }
@@ -62,6 +106,7 @@ and prover are made on the first start and have money from genesis.`,
 func (a *app) deployCommand() *cobra.Command {
 	var e node.Endpoints
 	opts := node.DeployOptions{}
+	var fee gwei
 	cmd := &cobra.Command{
 		Use:   "deploy",
 		Short: "Put the contracts on a chain",
@@ -79,32 +124,50 @@ rewards come from.`,
 				return err
 			}
 			opts.RoleOptions = role
+			opts.MaxFeePerGas = fee.wei
+			stop := a.patience("deploy")
 			deployment, err := node.Deploy(cmd.Context(), opts)
+			stop()
 			if err != nil {
 				return interrupted(cmd.Context(), err)
 			}
 			return a.showDeployment(deployment)
 		},
 	}
-	chainFlags(cmd.Flags(), &e)
 	flags := cmd.Flags()
+	rpcFlag(flags, &e)
 	flags.StringVar(&opts.Key, "key", "deployer", "key that deploys and pays")
 	flags.BoolVar(&opts.Local, "local", false, "also make a token and fill the reward pool")
 	flags.StringVar(&opts.Owner, "owner", "owner", "with --local, the key that gets the tokens")
-	difficultyFlags(flags, &opts.Mining)
+	flags.DurationVar(&opts.Windows.MinAccept, "min-accept-window", 0, "least time that projects must give provers to accept an offer (default 30s, with --local 1s)")
+	flags.DurationVar(&opts.Windows.MinProve, "min-prove-window", 0, "least time that projects must give provers to prove a task (default 1m, with --local 1s)")
+	maxFeeFlag(flags, &fee)
+	difficultyFlags(flags, &opts.Mining, "")
 	return cmd
 }
 
-func difficultyFlags(flags *pflag.FlagSet, m *node.Mining) {
-	flags.StringVar(&m.Bits, "genesis-bits", m.Bits, "difficulty of the first block as compact bits (default 1e7fffff, 2^17 hashes, the least there is)")
-	flags.DurationVar(&m.BlockTime, "block-time", m.BlockTime, "time between blocks that the difficulty aims at (default 10s)")
-	flags.DurationVar(&m.HalfLife, "half-life", m.HalfLife, "how slowly the difficulty follows (default 10 times the block time)")
+// difficultyFlags are how hard blocks are; when says when they count. A default
+// that is the command's own is shown by the flag itself.
+func difficultyFlags(flags *pflag.FlagSet, m *node.Mining, when string) {
+	usual := func(set bool, text string) string {
+		if set {
+			return when
+		}
+		return " (default " + text + ")" + when
+	}
+	flags.StringVar(&m.Bits, "genesis-bits", m.Bits, "difficulty of the first block as compact bits, not easier than 1e7fffff, 2^17 hashes"+usual(m.Bits != "", "that"))
+	flags.DurationVar(&m.BlockTime, "block-time", m.BlockTime, "time between blocks that the difficulty aims at"+usual(m.BlockTime != 0, "10s"))
+	flags.DurationVar(&m.HalfLife, "half-life", m.HalfLife, "how slowly the difficulty follows"+usual(m.HalfLife != 0, "10 times the block time"))
 }
+
+// firstStart marks flags that only shape what the first start makes.
+const firstStart = " (first start only)"
 
 func (a *app) sequencerCommand() *cobra.Command {
 	var e node.Endpoints
 	var opts node.SequencerOptions
 	var confirmations uint32
+	var fee gwei
 	cmd := &cobra.Command{
 		Use:   "sequencer",
 		Short: "Take device messages, pack them into blocks, submit mined blocks",
@@ -120,13 +183,14 @@ tasks, gives miners blocks to search for and mints what they find.`,
 				return err
 			}
 			opts.RoleOptions = role
-			opts.Confirmations = confirmations
+			opts.Confirmations, opts.MaxFeePerGas = confirmations, fee.wei
 			return interrupted(cmd.Context(), node.RunSequencer(cmd.Context(), opts))
 		},
 	}
 	flags := cmd.Flags()
 	chainFlags(flags, &e)
 	confirmationsFlag(flags, &confirmations)
+	maxFeeFlag(flags, &fee)
 	flags.StringVar(&opts.Key, "key", "sequencer", "key that authorises tasks and mints blocks")
 	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:7410", "address of the message API")
 	flags.StringVar(&opts.MiningListen, "mining-listen", "127.0.0.1:7420", "address that miners fetch work from")
@@ -153,7 +217,7 @@ func (a *app) minerCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.Sequencer, "sequencer", "http://127.0.0.1:7420", "the sequencer's mining address")
+	flags.StringVar(&opts.Sequencer, "sequencer", "", "URL of the sequencer's mining address (default: that of the sequencer running on the data directory, else http://"+node.DefaultMining+")")
 	flags.IntVar(&opts.Threads, "threads", 0, "searching threads (0: one per core)")
 	return cmd
 }
@@ -162,6 +226,9 @@ func (a *app) schedulerCommand() *cobra.Command {
 	var e node.Endpoints
 	var opts node.SchedulerOptions
 	var confirmations uint32
+	var fee gwei
+	var minReward string
+	var reassign bool
 	cmd := &cobra.Command{
 		Use:   "scheduler",
 		Short: "Run a prover: take its tasks from the chain, have them proved, settle them",
@@ -177,15 +244,23 @@ What it knows is in DATA_DIR/scheduler; Redis may be wiped at any moment.`,
 				return err
 			}
 			opts.RoleOptions = role
-			opts.Confirmations = confirmations
+			opts.Confirmations, opts.MaxFeePerGas = confirmations, fee.wei
+			opts.SkipReassign = !reassign
+			if opts.MinReward, err = amountFlag("min-reward", minReward); err != nil {
+				return err
+			}
 			return interrupted(cmd.Context(), node.RunScheduler(cmd.Context(), opts))
 		},
 	}
 	flags := cmd.Flags()
 	chainFlags(flags, &e)
 	confirmationsFlag(flags, &confirmations)
+	maxFeeFlag(flags, &fee)
 	flags.StringVar(&opts.Key, "key", "prover", "the prover's operator key")
 	flags.StringVar(&opts.Redis, "redis", "", redisHelp+" (default: the node running on the data directory)")
+	flags.DurationVar(&opts.MinProveWindow, "min-prove-window", time.Minute, "least time to prove that tasks are taken for; offers with less are declined, as each missed deadline costs a bond")
+	flags.StringVar(&minReward, "min-reward", "0", "least reward that tasks are taken for, all shares included, in the project's token with up to 18 decimals; offers with less are declined")
+	flags.BoolVar(&reassign, "reassign", true, "take tasks from provers that are past the deadline, which may never return; the caller gets a tenth of their bond")
 	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:7430", "address of the body and status API")
 	flags.StringVar(&opts.PublicURL, "public-url", "", "URL that workers reach that API at (default: the listen address, for workers of this machine)")
 	return cmd

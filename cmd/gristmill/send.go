@@ -50,6 +50,7 @@ What a payload looks like is the project's own affair. Give it as
 	flags := cmd.Flags()
 	chainFlags(flags, &e)
 	flags.StringVar(&e.Sequencer, "sequencer", "", "URL of the sequencer's message API (default: the running node's)")
+	schedulerFlag(flags, &e)
 	flags.Uint64Var(&opts.Project, "project", 1, "number of the project")
 	flags.StringVar(&opts.Device, "device", "device-1", "name of the device key to sign with")
 	flags.StringVar(&hexText, "hex", "", "payload in hexadecimal")
@@ -87,18 +88,25 @@ func (a *app) payload(s *node.Session, project uint64, hexText, file, pack strin
 }
 
 func (a *app) send(ctx context.Context, s *node.Session, opts node.SendOptions) error {
-	if !a.json {
-		opts.Progress = func(line string) { fmt.Fprintln(a.stdout, line) }
+	progress := a.stdout
+	if a.json {
+		progress = a.stderr
 	}
+	opts.Progress = func(line string) { fmt.Fprintln(progress, line) }
 	sent, err := s.Send(ctx, opts)
+	if sent.ID.IsZero() {
+		return err
+	}
+	// The message is taken whatever else went wrong: its receipt is printed.
+	shown := a.show(sent, func(w io.Writer) error {
+		if opts.Wait && err == nil {
+			return nil
+		}
+		_, err := fmt.Fprintf(w, "follow it: gristmill send waits with --wait; or ask %s/v1/messages/%s\n", s.SequencerURL(), sent.ID)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	return a.show(sent, func(w io.Writer) error {
-		if !opts.Wait {
-			_, err := fmt.Fprintf(w, "follow it: gristmill send waits with --wait; or ask %s/v1/messages/%s\n", s.SequencerURL(), sent.ID)
-			return err
-		}
-		return nil
-	})
+	return shown
 }

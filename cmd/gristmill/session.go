@@ -32,6 +32,7 @@ func (a *app) withSession(cmd *cobra.Command, e node.Endpoints, do func(ctx cont
 // withSender is withSession and the transactions of one key.
 func (a *app) withSender(cmd *cobra.Command, e node.Endpoints, key string, do func(ctx context.Context, s *node.Session, from chain.Sender) error) error {
 	return a.withSession(cmd, e, func(ctx context.Context, s *node.Session) error {
+		defer a.patience(commandKey(cmd))()
 		from, err := s.Sender(ctx, key)
 		if err != nil {
 			return err

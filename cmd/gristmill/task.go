@@ -57,7 +57,7 @@ func (a *app) taskShowCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withSession(cmd, e, func(ctx context.Context, s *node.Session) error {
-				t, err := s.Task(ctx, args[0])
+				t, err := s.TaskDetail(ctx, args[0])
 				if err != nil {
 					return err
 				}
@@ -66,6 +66,7 @@ func (a *app) taskShowCommand() *cobra.Command {
 		},
 	}
 	chainFlags(cmd.Flags(), &e)
+	schedulerFlag(cmd.Flags(), &e)
 	return cmd
 }
 
@@ -86,9 +87,12 @@ func writeTask(w io.Writer, t node.TaskView) error {
 		pairs = append(pairs,
 			"settled", "tx "+t.SettledTx.String(),
 			"outputs", strings.Join(t.OutputTexts(), ", "),
-			"prover got", t.ProverAmount.String(),
-			"sequencer got", t.SequencerAmount.String(),
-			"protocol got", t.ProtocolAmount.String())
+			"prover got", t.ProverAmount.Units(t.Decimals),
+			"sequencer got", t.SequencerAmount.Units(t.Decimals),
+			"protocol got", t.ProtocolAmount.Units(t.Decimals))
+	}
+	if t.Word != nil {
+		pairs = append(pairs, "prover says", t.Word.State+": "+t.Word.Reason)
 	}
 	return facts(w, pairs...)
 }

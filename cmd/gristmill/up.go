@@ -15,11 +15,11 @@ func localFlags(flags *pflag.FlagSet, o *node.LocalOptions) {
 	flags.StringVar(&o.Redis, "redis", "", redisHelp+" (default: one inside the process)")
 	flags.IntVar(&o.Slots, "slots", 1, "tasks the worker works on at once")
 	flags.IntVar(&o.Threads, "threads", o.Threads, "mining threads (0: one per core)")
-	flags.StringVar(&o.Plugin, "meter-plugin", "", "the meter circuit's plugin binary (default: plugins/meter next to this program, else built from its source)")
+	flags.StringVar(&o.Plugin, "meter-plugin", "", "the meter circuit's plugin binary (default: plugins/meter next to this program, else built from its source; first start only)")
 	flags.DurationVar(&o.Terms.MaxWait, "max-wait", o.Terms.MaxWait, "how long the first message of a batch waits for others (first start only)")
 	flags.DurationVar(&o.Terms.AcceptWindow, "accept-window", o.Terms.AcceptWindow, "how long a prover may take to accept an offer (first start only)")
 	flags.DurationVar(&o.Terms.ProveWindow, "prove-window", o.Terms.ProveWindow, "how long an accepted task may take (first start only)")
-	difficultyFlags(flags, &o.Mining)
+	difficultyFlags(flags, &o.Mining, firstStart)
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -32,6 +32,7 @@ func (a *app) upCommand() *cobra.Command {
 		Terms:           node.DefaultTerms(),
 	}}
 	var confirmations uint32
+	var fee gwei
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run everything on this machine in one process",
@@ -53,12 +54,15 @@ Other commands on the same data directory find the running node by themselves:
 				return err
 			}
 			opts.RoleOptions = role
-			opts.Confirmations = confirmations
-			opts.Out = a.stdout
+			opts.Confirmations, opts.MaxFeePerGas = confirmations, fee.wei
+			if !a.json {
+				opts.Out = a.stdout
+			}
 			return interrupted(cmd.Context(), node.Up(cmd.Context(), opts))
 		},
 	}
 	localFlags(cmd.Flags(), &opts.LocalOptions)
 	confirmationsFlag(cmd.Flags(), &confirmations)
+	maxFeeFlag(cmd.Flags(), &fee)
 	return cmd
 }

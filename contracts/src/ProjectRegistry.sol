@@ -17,6 +17,7 @@ contract ProjectRegistry {
     error OutOfRange(string field, uint256 value, uint256 min, uint256 max);
     error NoCode(string field, address account);
     error ZeroAddress();
+    error BadParams();
 
     event ProjectCreated(uint64 indexed project, address indexed owner);
     event VersionAdded(
@@ -42,6 +43,11 @@ contract ProjectRegistry {
     uint256 public constant MAX_URI = 1024;
 
     VerifyingKeys public immutable keys;
+    /// @notice Least seconds a prover gets to answer an offer. Shorter ones would pass before an honest prover's answer can
+    /// be mined, and leave it idle.
+    uint32 public immutable minAcceptWindow;
+    /// @notice Least seconds from acceptance to the deadline. Shorter ones would only collect bonds.
+    uint32 public immutable minProveWindow;
 
     uint64 public count;
     mapping(uint64 project => Project) private _projects;
@@ -54,8 +60,14 @@ contract ProjectRegistry {
         _;
     }
 
-    constructor(VerifyingKeys keys_) {
+    /// @param minAcceptWindow_ least accept window of any version, 1 second to 30 days
+    /// @param minProveWindow_ least prove window of any version, 1 second to 30 days
+    constructor(VerifyingKeys keys_, uint32 minAcceptWindow_, uint32 minProveWindow_) {
+        if (minAcceptWindow_ == 0 || minAcceptWindow_ > MAX_WINDOW) revert BadParams();
+        if (minProveWindow_ == 0 || minProveWindow_ > MAX_WINDOW) revert BadParams();
         keys = keys_;
+        minAcceptWindow = minAcceptWindow_;
+        minProveWindow = minProveWindow_;
     }
 
     /// @notice Makes a project owned by the caller.
@@ -172,8 +184,8 @@ contract ProjectRegistry {
         _inRange("batchSize", v.batchSize, 1, MAX_BATCH);
         _inRange("payloadLimit", v.payloadLimit, 1, MAX_PAYLOAD);
         _inRange("maxWait", v.maxWait, 0, MAX_WINDOW);
-        _inRange("acceptWindow", v.acceptWindow, 1, MAX_WINDOW);
-        _inRange("proveWindow", v.proveWindow, 1, MAX_WINDOW);
+        _inRange("acceptWindow", v.acceptWindow, minAcceptWindow, MAX_WINDOW);
+        _inRange("proveWindow", v.proveWindow, minProveWindow, MAX_WINDOW);
         _inRange("recallGrace", v.recallGrace, 0, MAX_WINDOW);
         _inRange("sequencerShareBps", v.sequencerShareBps, 0, MAX_SEQUENCER_SHARE_BPS);
         _inRange("dappGas", v.dappGas, 0, MAX_DAPP_GAS);

@@ -185,9 +185,12 @@ contract ProverRegistry is ReentrancyGuardTransient {
     // ---- by the task manager
 
     /// @notice Draws a prover for an offer and counts the offer against its room.
-    /// @dev Uniform over the active ones; a busy one gives its turn to the next in the list.
+    /// @dev Begins at place `seed mod n` of the n in the project's list and looks at MAX_PROBES places at most. One that went
+    /// down is taken out, and the last of the list, now in its place, is looked at next; one without room, and `except`
+    /// unless it is alone in the list, gives its turn to the next, after the last the first.
+    /// @param except who had the task before: it declined, was silent or late
     /// @return the operator, or zero if none of those looked at has room
-    function draw(uint64 project, uint256 seed) external onlyTasks returns (address) {
+    function draw(uint64 project, uint256 seed, address except) external onlyTasks returns (address) {
         address[] storage active = _active[project];
         uint256 n = active.length;
         if (n == 0) return address(0);
@@ -200,7 +203,7 @@ contract ProverRegistry is ReentrancyGuardTransient {
                 _deactivate(project, operator);
                 if (--n == 0) return address(0);
                 if (i == n) i = 0;
-            } else if (_hasRoom(p)) {
+            } else if (_hasRoom(p) && (operator != except || n == 1)) {
                 ++p.offered;
                 return operator;
             } else {

@@ -3,9 +3,16 @@ pragma solidity 0.8.37;
 
 import {Parts, SCALAR_MODULUS} from "./Types.sol";
 
-/// @dev A part that was built for one registry says so.
+/// @dev What the parts were built for, as far as each has it.
 interface IPart {
     function registry() external view returns (address);
+    function projects() external view returns (address);
+    function provers() external view returns (address);
+    function keys() external view returns (address);
+    function verifier() external view returns (address);
+    function tasks() external view returns (address);
+    function escrow() external view returns (address);
+    function rewards() external view returns (address);
 }
 
 /// @title The root of a deployment
@@ -35,7 +42,8 @@ contract Registry {
         deploymentId = bytes32(uint256(keccak256(abi.encodePacked(block.chainid, address(this)))) % SCALAR_MODULUS);
     }
 
-    /// @notice Writes the addresses of the parts, once and for good.
+    /// @notice Writes the addresses of the parts, once and for good. Each must have been built for this registry and for the
+    /// other parts named here: they hold each other for ever, and two that disagree would lose money in between.
     function seal(Parts calldata p) external {
         if (msg.sender != deployer) revert NotDeployer(msg.sender);
         if (_parts.projects != address(0)) revert AlreadySealed();
@@ -49,6 +57,7 @@ contract Registry {
         _requireOurs(p.tasks);
         _requireOurs(p.escrow);
         _requireOurs(p.rewards);
+        _requireWired(p);
         _parts = p;
         emit Sealed(deploymentId, p);
     }
@@ -71,7 +80,25 @@ contract Registry {
 
     function _requireOurs(address part) private view {
         _requireCode(part);
-        if (IPart(part).registry() != address(this)) revert BuiltForOther(part);
+        _requireSame(part, IPart(part).registry(), address(this));
+    }
+
+    function _requireWired(Parts calldata p) private view {
+        _requireSame(p.projects, IPart(p.projects).keys(), p.keys);
+        _requireSame(p.verifier, IPart(p.verifier).keys(), p.keys);
+        _requireSame(p.devices, IPart(p.devices).projects(), p.projects);
+        _requireSame(p.provers, IPart(p.provers).projects(), p.projects);
+        _requireSame(p.escrow, IPart(p.escrow).projects(), p.projects);
+        _requireSame(p.tasks, IPart(p.tasks).projects(), p.projects);
+        _requireSame(p.tasks, IPart(p.tasks).provers(), p.provers);
+        _requireSame(p.tasks, IPart(p.tasks).escrow(), p.escrow);
+        _requireSame(p.tasks, IPart(p.tasks).verifier(), p.verifier);
+        _requireSame(p.minter, IPart(p.minter).tasks(), p.tasks);
+        _requireSame(p.minter, IPart(p.minter).rewards(), p.rewards);
+    }
+
+    function _requireSame(address part, address got, address want) private pure {
+        if (got != want) revert BuiltForOther(part);
     }
 
     function _requireCode(address part) private view {

@@ -61,7 +61,7 @@ contract TaskManager is ReentrancyGuardTransient {
     bytes32 private constant DOMAIN_TYPE =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant AUTHORISATION_TYPE = keccak256(
-        "TaskAuthorisation(uint64 project,uint32 version,bytes32 dataHash,uint256 dataCommitment,uint32 count,uint64 expiry)"
+        "TaskAuthorisation(uint64 project,uint32 version,bytes32 dataHash,uint256 dataCommitment,uint32 count,uint32 size,uint64 expiry)"
     );
     /// @dev Bytes of a body before its messages; of a message with its length prefix: the least, and the most that come
     /// on top of the payload.
@@ -115,7 +115,7 @@ contract TaskManager is ReentrancyGuardTransient {
                 continue;
             }
             Record storage r = _record(ids[i], tasks[i], height, sequencer);
-            _offer(ids[i], r, terms.acceptWindow, blockHash);
+            _offer(ids[i], r, terms.acceptWindow, blockHash, address(0));
         }
     }
 
@@ -134,7 +134,7 @@ contract TaskManager is ReentrancyGuardTransient {
         provers.take(msg.sender, uint32(ids.length));
     }
 
-    /// @notice Refuses an offer, at no cost. The next prover is drawn.
+    /// @notice Refuses an offer, at no cost. Another prover is drawn, the caller again only if there is no other.
     function decline(bytes32 id) external nonReentrant {
         Record storage r = _records[id];
         if (r.status != Status.Offered || r.prover != msg.sender) revert NotOffered(id, msg.sender);
@@ -143,7 +143,7 @@ contract TaskManager is ReentrancyGuardTransient {
         _next(id, r);
     }
 
-    /// @notice Takes a waiting task: accepts it at once.
+    /// @notice Takes a waiting task: accepts it at once. Counts as one of the task's offers.
     function claim(bytes32 id) external nonReentrant {
         Record storage r = _records[id];
         if (r.status != Status.Waiting) revert NotWaiting(id);
@@ -194,12 +194,14 @@ contract TaskManager is ReentrancyGuardTransient {
     }
 
     /// @notice Takes a task from a prover that let its deadline pass, which costs it one bond; the caller gets a small
-    /// part. The reward stays withheld for the next prover.
+    /// part, but nothing if it is the project's owner or the task's sequencer: those chose the deadline and the work, and
+    /// must not earn by it. The reward stays withheld for the next prover.
     function reassign(bytes32 id) external nonReentrant {
         Record storage r = _records[id];
         if (r.status != Status.Accepted) revert NotAssigned(id, r.prover);
         if (block.timestamp <= r.deadline) revert DeadlineNotPassed(id, r.deadline);
-        uint256 slashed = provers.slash(r.prover, msg.sender);
+        bool party = msg.sender == r.sequencer || msg.sender == projects.ownerOf(r.project);
+        uint256 slashed = provers.slash(r.prover, party ? address(0) : msg.sender);
         emit TaskReassigned(id, r.prover, slashed);
         _next(id, r);
     }
@@ -249,6 +251,7 @@ contract TaskManager is ReentrancyGuardTransient {
                     task.dataHash,
                     task.dataCommitment,
                     task.count,
+                    task.size,
                     task.expiry
                 )
             )
@@ -304,19 +307,22 @@ contract TaskManager is ReentrancyGuardTransient {
 
     // ---- offering
 
-    /// @dev Draws the next prover, or ends the task after the last offer.
+    /// @dev Draws the next prover, another than the last if there is one, or ends the task after the last offer.
     function _next(bytes32 id, Record storage r) private {
         r.deadline = 0;
         if (r.attempt >= MAX_OFFERS) {
             _die(id, r, DeadReason.OffersExhausted);
             return;
         }
-        _offer(id, r, projects.termsOf(r.project, r.version).acceptWindow, IChain(registry.minter()).hashAt(r.height));
+        uint32 acceptWindow = projects.termsOf(r.project, r.version).acceptWindow;
+        _offer(id, r, acceptWindow, IChain(registry.minter()).hashAt(r.height), r.prover);
     }
 
-    function _offer(bytes32 id, Record storage r, uint32 acceptWindow, bytes32 blockHash) private {
+    /// @param except the prover that the task comes from; zero if from its block
+    function _offer(bytes32 id, Record storage r, uint32 acceptWindow, bytes32 blockHash, address except) private {
         uint8 attempt = r.attempt + 1;
-        address prover = provers.draw(r.project, uint256(keccak256(abi.encode(blockHash, id, attempt))));
+        uint256 seed = uint256(keccak256(abi.encode(blockHash, id, attempt)));
+        address prover = provers.draw(r.project, seed, except);
         r.prover = prover;
         if (prover == address(0)) {
             r.status = Status.Waiting;

@@ -60,9 +60,9 @@ struct Version {
     uint32 payloadLimit;
     /// seconds a sequencer may hold a message before it mines a partial batch
     uint32 maxWait;
-    /// seconds an offer stands before anyone may move it on
+    /// seconds an offer stands before anyone may move it on; at least the deployment's minAcceptWindow
     uint32 acceptWindow;
-    /// seconds from acceptance to the deadline
+    /// seconds from acceptance to the deadline; at least the deployment's minProveWindow
     uint32 proveWindow;
     /// seconds after the deadline before the project may recall
     uint32 recallGrace;

@@ -9,7 +9,7 @@ import {FIXED_INPUTS, MAX_OUTPUTS} from "./Types.sol";
 ///
 /// Layout: "GVK1" ‖ inputs u16 ‖ commitments u8 (0) ‖ alpha G1 ‖ beta, gamma, delta G2 ‖ K[0 … inputs] G1, G2 in the
 /// EVM's order (imaginary part first). A key is refused if any point is off its curve or subgroup, or if it would let
-/// proofs pass that bind nothing: a point at infinity, or gamma equal to delta.
+/// proofs pass that bind nothing: a point at infinity, or gamma equal to delta or its negative.
 contract VerifyingKeys {
     error BadLength(uint256 got, uint256 expected);
     error BadMagic();
@@ -92,7 +92,8 @@ contract VerifyingKeys {
         _checkG2(key, BETA);
         _checkG2(key, GAMMA);
         _checkG2(key, DELTA);
-        if (keccak256(key[GAMMA:DELTA]) == keccak256(key[DELTA:FIXED])) revert DeltaEqualsGamma();
+        // On the curve the same x means the same point or its negative. Either way C could make up for any input.
+        if (keccak256(key[GAMMA:GAMMA + G2 / 2]) == keccak256(key[DELTA:DELTA + G2 / 2])) revert DeltaEqualsGamma();
         // K[0] belongs to the constant one and may be anything. Any other K at infinity is an input that no proof binds.
         for (uint256 i = 0; i <= inputs; ++i) {
             _checkG1(key, FIXED + G1 * i, i == 0);

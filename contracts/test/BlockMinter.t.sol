@@ -137,6 +137,12 @@ contract BlockMinterTest is Deployed {
         bytes32 hash = sha256(abi.encodePacked(sha256(header)));
         vm.expectRevert(abi.encodeWithSelector(BlockMinter.NotEnoughWork.selector, hash, BITS));
         _submit(header, coinbase, none);
+        // The next good one goes through: the same block with the work done.
+        bytes memory worked = _headerOf(0x20000000, minter.hashAt(0), _root(coinbase, none, 0), GENESIS + 10, BITS);
+        _work(worked);
+        _submit(worked, coinbase, none);
+        (, uint64 height,) = minter.tip();
+        eq(height, 1, "mined");
     }
 
     function test_revertsOnTime() public {
@@ -233,6 +239,10 @@ contract BlockMinterTest is Deployed {
         bytes memory swapped = _coinbaseOf(address(minter), OPERATOR, OUTSIDER, 1, 0, hex"0000000000000001");
         _expectWrongRoot(swapped, none, mined, none);
         _submit(header, swapped, none);
+        // The next good one goes through: the block as it was mined.
+        _submit(header, mined, none);
+        eq(rewards.owed(OUTSIDER), 0, "nothing for the swapped one");
+        eq(rewards.owed(BENEFICIARY), BLOCK_REWARD, "all for the mined one");
     }
 
     function test_revertsOnSwappedReorderedAndDuplicatedTasks() public {

@@ -56,6 +56,8 @@ abstract contract Deployed is Test {
     uint256 internal constant BLOCK_REWARD = 2 ether;
     uint16 internal constant SEQUENCER_BPS = 1_000;
     uint16 internal constant PROTOCOL_BPS = 500;
+    uint32 internal constant MIN_ACCEPT_WINDOW = 20;
+    uint32 internal constant MIN_PROVE_WINDOW = 60;
     uint32 internal constant ACCEPT_WINDOW = 30;
     uint32 internal constant PROVE_WINDOW = 600;
     uint32 internal constant RECALL_GRACE = 60;
@@ -104,7 +106,7 @@ abstract contract Deployed is Test {
         registry = new Registry();
         keys = new VerifyingKeys();
         verifier = new Groth16Verifier(keys);
-        projects = new ProjectRegistry(keys);
+        projects = new ProjectRegistry(keys, MIN_ACCEPT_WINDOW, MIN_PROVE_WINDOW);
         devices = new DeviceRegistry(projects);
         sequencers = new SequencerRegistry();
         provers = new ProverRegistry(registry, projects, STAKE, BOND);

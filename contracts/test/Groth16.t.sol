@@ -198,6 +198,28 @@ contract Groth16Test is Deployed {
         _refused(bad, abi.encodeWithSelector(VerifyingKeys.DeltaEqualsGamma.selector));
     }
 
+    /// @dev With delta = -gamma it is C = L that proves anything.
+    function test_refusesDeltaEqualToGammasNegative() public {
+        bytes memory bad = _copy();
+        for (uint256 j = 0; j < 64; ++j) {
+            bad[DELTA + j] = bad[GAMMA + j];
+        }
+        for (uint256 j = 64; j < 128; j += 32) {
+            uint256 y = uint256(_slice(bad, GAMMA + j));
+            uint256 negative = (BASE_MODULUS - y) % BASE_MODULUS;
+            assembly ("memory-safe") {
+                mstore(add(add(bad, 32), add(DELTA, j)), negative)
+            }
+        }
+        // The point is a good one by itself: only its being gamma's negative is wrong.
+        (bool ok,) = address(8)
+            .staticcall(
+                abi.encodePacked(uint256(1), uint256(2), _part(bad, GAMMA), uint256(1), uint256(2), _part(bad, DELTA))
+            );
+        yes(ok, "on the curve");
+        _refused(bad, abi.encodeWithSelector(VerifyingKeys.DeltaEqualsGamma.selector));
+    }
+
     // ---- helpers
 
     function _inputs(uint256 i) private view returns (uint256[] memory inputs) {
@@ -223,6 +245,13 @@ contract Groth16Test is Deployed {
     function _refused(bytes memory bad, bytes memory reason) private {
         vm.expectRevert(reason);
         keys.register(bad);
+    }
+
+    function _part(bytes memory from, uint256 offset) private pure returns (bytes memory out) {
+        out = new bytes(128);
+        for (uint256 i = 0; i < 128; ++i) {
+            out[i] = from[offset + i];
+        }
     }
 
     function _copy() private view returns (bytes memory) {

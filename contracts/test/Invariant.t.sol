@@ -19,6 +19,8 @@ contract InvariantTest is Deployed {
     bytes32[] private ids;
     uint256 private entered;
     uint256 private bounties;
+    uint256 private burnt;
+    uint256 private recalledLate;
     mapping(Status => uint256) private ended;
 
     function setUp() public override {
@@ -39,9 +41,9 @@ contract InvariantTest is Deployed {
         vm.deal(BOB, 1_000_000 ether);
     }
 
-    /// forge-config: default.fuzz.runs = 64
+    /// forge-config: default.fuzz.runs = 32
     function testFuzz_booksBalanceAfterEveryStep(uint256 seed) public {
-        for (uint256 i = 0; i < 80; ++i) {
+        for (uint256 i = 0; i < 200; ++i) {
             seed = uint256(keccak256(abi.encode(seed, i)));
             _step(seed % 14, seed >> 8);
             _checkTokens();
@@ -53,7 +55,7 @@ contract InvariantTest is Deployed {
     /// @dev The run above must really reach the ends it is about.
     function test_theRandomRunsReachEveryEnd() public {
         uint256 seed = 1;
-        for (uint256 i = 0; i < 600; ++i) {
+        for (uint256 i = 0; i < 1500; ++i) {
             seed = uint256(keccak256(abi.encode(seed, i)));
             _step(seed % 14, seed >> 8);
         }
@@ -67,6 +69,7 @@ contract InvariantTest is Deployed {
         yes(ended[Status.Recalled] > 5, "recalled");
         yes(ended[Status.Dead] > 0, "dead");
         yes(bounties > 2, "reassigned");
+        yes(burnt > 0 && recalledLate > 0, "burnt");
     }
 
     // ---- steps; one that the rules refuse changes nothing
@@ -83,13 +86,28 @@ contract InvariantTest is Deployed {
         if (kind == 7) return _try(prover, address(tasks), abi.encodeCall(TaskManager.claim, (id)));
         if (kind == 8) return _try(record.prover, address(tasks), abi.encodeCall(TaskManager.decline, (id)));
         if (kind == 9) return _try(OUTSIDER, address(tasks), abi.encodeCall(TaskManager.advance, (id)));
-        if (kind == 10) {
-            if (_try2(OUTSIDER, address(tasks), abi.encodeCall(TaskManager.reassign, (id)))) ++bounties;
-            return;
-        }
-        if (kind == 11) return _try(OWNER, address(tasks), abi.encodeCall(TaskManager.recall, (id)));
+        if (kind == 10) return _reassign(id, record, r);
+        if (kind == 11) return _recall(id, record);
         if (kind == 12) return _settleOne(id, record);
         if (kind == 13) return _prover(prover, r >> 1);
+    }
+
+    function _reassign(bytes32 id, Record memory record, uint256 r) private {
+        address[3] memory callers = [OUTSIDER, OWNER, sequencer];
+        address caller = callers[(r >> 70) % 3];
+        uint256 before = provers.proverOf(record.prover).stake;
+        if (!_try2(caller, address(tasks), abi.encodeCall(TaskManager.reassign, (id)))) return;
+        ++bounties;
+        uint256 slashed = before - provers.proverOf(record.prover).stake;
+        burnt += slashed - (caller == OUTSIDER ? slashed / 10 : 0);
+    }
+
+    function _recall(bytes32 id, Record memory record) private {
+        uint256 before = provers.proverOf(record.prover).stake;
+        if (!_try2(OWNER, address(tasks), abi.encodeCall(TaskManager.recall, (id)))) return;
+        uint256 slashed = before - provers.proverOf(record.prover).stake;
+        if (slashed > 0) ++recalledLate;
+        burnt += slashed;
     }
 
     /// @dev A task, most often one that the step can do something with.
@@ -146,7 +164,7 @@ contract InvariantTest is Deployed {
     }
 
     function _prover(address who, uint256 r) private {
-        uint256 kind = r % 5;
+        uint256 kind = r % 12;
         if (kind == 0) _try(who, address(provers), abi.encodeCall(ProverRegistry.pause, ()));
         if (kind >= 1 && kind <= 2) _try(who, address(provers), abi.encodeCall(ProverRegistry.resume, ()));
         if (kind == 3) {
@@ -154,6 +172,9 @@ contract InvariantTest is Deployed {
             provers.stake{value: 3 ether}();
         }
         if (kind == 4) _try(who, address(provers), abi.encodeCall(ProverRegistry.unstake, (r % STAKE)));
+        if (kind == 5) _try(who, address(provers), abi.encodeCall(ProverRegistry.setCapacity, (uint32(r >> 8) % 6)));
+        if (kind == 6) _try(who, address(provers), abi.encodeCall(ProverRegistry.optOut, (uint64((r >> 8) % 2 + 1))));
+        if (kind >= 7) _try(who, address(provers), abi.encodeCall(ProverRegistry.optIn, (uint64((r >> 8) % 2 + 1))));
         _try(OUTSIDER, address(provers), abi.encodeCall(ProverRegistry.claimBounty, (OUTSIDER)));
     }
 
@@ -183,11 +204,14 @@ contract InvariantTest is Deployed {
         eq(sum, held, "free + withheld + owed = held");
     }
 
-    /// @dev The registry holds every stake and bounty, and each prover's bonds are covered.
+    /// @dev The registry holds every stake, every bounty and all that was burnt, to the wei, and each prover's bonds are
+    /// covered.
     function _checkProvers() private view {
         Prover memory a = provers.proverOf(ALICE);
         Prover memory b = provers.proverOf(BOB);
-        yes(address(provers).balance >= uint256(a.stake) + b.stake + provers.owed(OUTSIDER), "covered");
+        uint256 owed = provers.owed(OUTSIDER) + provers.owed(OWNER) + provers.owed(sequencer);
+        eq(address(provers).balance, uint256(a.stake) + b.stake + owed + burnt, "stakes + bounties + burnt = held");
+        eq(provers.owed(OWNER) + provers.owed(sequencer) + provers.owed(address(0)), 0, "never to the project's side");
         yes(a.stake >= a.used * BOND && b.stake >= b.used * BOND, "bonds");
     }
 

@@ -119,6 +119,9 @@ contract ASERTTest is Test {
         uint256 height;
         int256 parentTime;
         uint32 bits;
+        uint256 iterations;
+        /// which header fields were there, a bit each
+        uint8 found;
     }
 
     uint256 private constant BCH_LIMIT_BITS = 0x1d00ffff;
@@ -189,11 +192,29 @@ contract ASERTTest is Test {
     function _folder(string memory folder) private view returns (uint256 rows) {
         Vm.DirEntry[] memory files = vm.readDir(folder);
         for (uint256 i = 0; i < files.length; ++i) {
-            if (!files[i].isDir) rows += _file(files[i].path);
+            if (!files[i].isDir && _isVectors(files[i].path)) rows += _file(files[i].path);
         }
     }
 
-    /// @dev Header lines start with ##, rows are "iteration height time bits". Anything else is not a vector file.
+    /// @dev All files but notes (.md) and hidden ones.
+    function _isVectors(string memory path) private pure returns (bool) {
+        string[] memory parts = vm.split(path, "/");
+        bytes memory name = bytes(parts[parts.length - 1]);
+        if (name.length == 0 || name[0] == ".") return false;
+        string[] memory dots = vm.split(string(name), ".");
+        return keccak256(bytes(dots[dots.length - 1])) != keccak256("md");
+    }
+
+    /// @dev What is skipped and what is not must not depend on the folders above the file.
+    function test_ASERT_notesAndHiddenFilesAreNoVectors() public pure {
+        yes(_isVectors("/a.md/run01.txt"), "a folder may be called anything");
+        yes(_isVectors("run01"), "no ending");
+        no(_isVectors("/a/README.md"), "notes");
+        no(_isVectors("/a/.run01.txt.swp"), "hidden");
+    }
+
+    /// @dev Header lines start with ##, rows are "iteration height time bits". A file without the anchor, or with other rows
+    /// than it announces, would pass unread, so it fails.
     function _file(string memory path) private view returns (uint256 rows) {
         string[] memory lines = vm.split(vm.readFile(path), "\n");
         Anchor memory anchor;
@@ -203,25 +224,41 @@ contract ASERTTest is Test {
             if (bytes(line).length == 0) continue;
             if (bytes(line)[0] == "#") {
                 _header(anchor, line);
-            } else if (anchor.bits != 0) {
+            } else {
+                eq(anchor.found, 15, string.concat("anchor height, parent time, nBits and iterations: ", path));
                 _row(anchor, line, limit, string.concat(path, " ", line));
                 ++rows;
             }
         }
+        eq(anchor.found, 15, string.concat("header: ", path));
+        eq(rows, anchor.iterations, string.concat("rows: ", path));
     }
 
     function _header(Anchor memory anchor, string memory line) private pure {
         string[] memory parts = vm.split(line, ":");
         if (parts.length != 2) return;
         string memory value = vm.trim(parts[1]);
-        if (vm.contains(parts[0], "anchor height")) anchor.height = vm.parseUint(value);
-        if (vm.contains(parts[0], "anchor ancestor time")) anchor.parentTime = vm.parseInt(value);
-        if (vm.contains(parts[0], "anchor parent time")) anchor.parentTime = vm.parseInt(value);
-        if (vm.contains(parts[0], "anchor nBits")) anchor.bits = uint32(vm.parseUint(value));
+        if (vm.contains(parts[0], "anchor height")) {
+            anchor.height = vm.parseUint(value);
+            anchor.found |= 1;
+        }
+        if (vm.contains(parts[0], "anchor ancestor time") || vm.contains(parts[0], "anchor parent time")) {
+            anchor.parentTime = vm.parseInt(value);
+            anchor.found |= 2;
+        }
+        if (vm.contains(parts[0], "anchor nBits")) {
+            anchor.bits = uint32(vm.parseUint(value));
+            anchor.found |= 4;
+        }
+        if (vm.contains(parts[0], "iterations")) {
+            anchor.iterations = vm.parseUint(value);
+            anchor.found |= 8;
+        }
     }
 
     function _row(Anchor memory anchor, string memory line, uint256 limit, string memory what) private pure {
         string[] memory f = vm.split(line, " ");
+        eq(f.length, 4, what);
         uint32 got = Asert.nextBits(
             anchor.bits,
             vm.parseInt(f[2]) - anchor.parentTime,

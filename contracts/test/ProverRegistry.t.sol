@@ -2,11 +2,13 @@
 pragma solidity 0.8.37;
 
 import {ProverRegistry} from "../src/ProverRegistry.sol";
-import {Prover} from "../src/Types.sol";
+import {Prover, Status} from "../src/Types.sol";
 import {Deployed} from "./Deployed.sol";
-import {vm} from "./Vm.sol";
+import {Vectors, vm} from "./Vm.sol";
 
 contract ProverRegistryTest is Deployed {
+    using Vectors for Vectors.Cursor;
+
     address private constant CAROL = address(0xca01);
 
     mapping(address => uint256) private drawnCount;
@@ -59,7 +61,7 @@ contract ProverRegistryTest is Deployed {
         bytes memory reason = abi.encodeWithSelector(ProverRegistry.NotTaskManager.selector, ALICE);
         vm.startPrank(ALICE);
         vm.expectRevert(reason);
-        provers.draw(PROJECT, 0);
+        provers.draw(PROJECT, 0, address(0));
         vm.expectRevert(reason);
         provers.take(ALICE, 1);
         vm.expectRevert(reason);
@@ -255,10 +257,118 @@ contract ProverRegistryTest is Deployed {
         new ProverRegistry(registry, projects, 1, 0);
         vm.expectRevert(ProverRegistry.BadParams.selector);
         new ProverRegistry(registry, projects, 1, 2);
+        // More than a stake can hold.
+        vm.expectRevert(ProverRegistry.BadParams.selector);
+        new ProverRegistry(registry, projects, uint256(type(uint128).max) + 1, 1);
+        eq(new ProverRegistry(registry, projects, type(uint128).max, 1).minStake(), type(uint128).max, "the most");
+    }
+
+    function test_stakeIsBounded() public {
+        uint256 most = type(uint128).max;
+        vm.deal(ALICE, most);
+        vm.startPrank(ALICE);
+        vm.expectRevert(abi.encodeWithSelector(ProverRegistry.StakeTooHigh.selector, most + 1));
+        provers.stake{value: most - STAKE + 1}();
+        provers.stake{value: most - STAKE}();
+        vm.stopPrank();
+        eq(provers.proverOf(ALICE).stake, most, "the most");
+    }
+
+    /// @dev The draw as docs/protocol.md has it, case by case: who is down, full or excepted, where it begins, who is drawn,
+    /// and who is left in the list in which order.
+    function test_drawVectors() public {
+        Vectors.Cursor memory v = Vectors.open("draw.json");
+        uint256 i = 0;
+        for (; v.seek(i); ++i) {
+            uint256 seed = uint256(v.word("seed"));
+            bytes32 id = v.word("taskId");
+            eq(uint256(keccak256(abi.encode(v.word("blockHash"), id, uint8(v.number("attempt"))))), seed, "seed");
+            uint256 snapshot = vm.snapshotState();
+            _drawCase(v, seed);
+            vm.revertToState(snapshot);
+        }
+        yes(i >= 10, "vectors");
+    }
+
+    function _drawCase(Vectors.Cursor memory v, uint256 seed) private {
+        uint64 project = projects.create();
+        address[] memory list = v.accounts("active");
+        uint256[] memory rooms = v.numbers("room");
+        uint256[] memory ups = v.numbers("up");
+        for (uint256 j = 0; j < list.length; ++j) {
+            vm.deal(list[j], STAKE);
+            vm.startPrank(list[j]);
+            provers.join{value: STAKE}(list[j], 1);
+            provers.optIn(project);
+            vm.stopPrank();
+        }
+        for (uint256 j = 0; j < list.length; ++j) {
+            if (rooms[j] == 0) {
+                vm.prank(address(tasks));
+                provers.takeWaiting(list[j], project);
+            }
+            if (ups[j] == 0) {
+                vm.prank(list[j]);
+                provers.pause();
+            }
+        }
+        vm.prank(address(tasks));
+        address drawn = provers.draw(project, seed, v.account("except"));
+        eq(drawn, v.account("drawn"), string.concat("drawn: ", v.text("name")));
+        eq(provers.activeCount(project), v.number("left"), string.concat("left: ", v.text("name")));
+    }
+
+    /// @dev More provers than a draw looks at, all but one of them full: the task is offered to the one with room if it is
+    /// among the places looked at, and else waits, to be claimed.
+    function test_drawLooksAtEightPlaces() public {
+        vm.prank(ALICE);
+        provers.optOut(PROJECT);
+        vm.prank(BOB);
+        provers.optOut(PROJECT);
+        uint256 n = 12;
+        for (uint256 i = 0; i < n; ++i) {
+            address p = address(uint160(0x3000 + i));
+            _join(p, 1);
+            if (i == n - 1) continue;
+            vm.prank(address(tasks));
+            provers.takeWaiting(p, PROJECT);
+        }
+        address free = address(uint160(0x3000 + n - 1));
+        for (uint256 start = 0; start < n; ++start) {
+            address drawn = _draw(start);
+            // From place 4 on the last place is among the eight.
+            eq(drawn, start >= n - 8 ? free : address(0), "eight places");
+            if (drawn == address(0)) continue;
+            vm.prank(address(tasks));
+            provers.dropOffer(drawn);
+        }
+        // A task that meets only full ones waits, and the one with room may claim it.
+        uint256 waiting = 0;
+        for (uint256 i = 0; i < 24; ++i) {
+            bytes32 id = _enter(_taskOf(sha256(abi.encode("full", i)), 1));
+            if (tasks.taskOf(id).prover == free) {
+                vm.prank(OWNER);
+                tasks.recall(id);
+                continue;
+            }
+            ++waiting;
+            eq(uint256(tasks.taskOf(id).status), uint256(Status.Waiting), "waits");
+            if (waiting > 1) continue;
+            vm.prank(free);
+            tasks.claim(id);
+            eq(tasks.taskOf(id).prover, free, "claimed");
+            vm.warp(block.timestamp + PROVE_WINDOW + 1);
+            tasks.reassign(id);
+            vm.prank(free);
+            provers.resume();
+            vm.prank(free);
+            provers.stake{value: BOND}();
+        }
+        yes(waiting > 0 && waiting < 24, "both were met");
     }
 
     function _draw(uint256 seed) private returns (address) {
         vm.prank(address(tasks));
-        return provers.draw(PROJECT, seed);
+        return provers.draw(PROJECT, seed, address(0));
     }
 }

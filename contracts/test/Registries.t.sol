@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {BlockMinter} from "../src/BlockMinter.sol";
 import {DeviceRegistry} from "../src/DeviceRegistry.sol";
+import {Escrow} from "../src/Escrow.sol";
+import {Groth16Verifier} from "../src/Groth16Verifier.sol";
 import {ProjectRegistry} from "../src/ProjectRegistry.sol";
+import {ProverRegistry} from "../src/ProverRegistry.sol";
 import {Registry} from "../src/Registry.sol";
 import {RewardPool} from "../src/RewardPool.sol";
 import {SequencerRegistry} from "../src/SequencerRegistry.sol";
+import {TaskManager} from "../src/TaskManager.sol";
 import {Parts, Version} from "../src/Types.sol";
+import {VerifyingKeys} from "../src/VerifyingKeys.sol";
 import {Deployed} from "./Deployed.sol";
 import {vm} from "./Vm.sol";
 
 contract RegistryTest is Deployed {
+    /// @dev A second deployment that the tests seal.
+    Registry private r;
+    Parts private p;
+
     function test_partsAreKept() public view {
         eq(keccak256(abi.encode(registry.parts())), keccak256(abi.encode(_parts())), "parts");
         eq(registry.deployer(), DEPLOYER, "deployer");
@@ -32,14 +42,116 @@ contract RegistryTest is Deployed {
         vm.expectRevert(Registry.NotSealed.selector);
         fresh.parts();
         eq(fresh.tasks(), address(0), "no hooks yet");
-        Parts memory p = _parts();
-        p.keys = OUTSIDER;
-        vm.expectRevert(abi.encodeWithSelector(Registry.NoCode.selector, OUTSIDER));
-        fresh.seal(p);
         // Parts of another deployment.
-        p = _parts();
         vm.expectRevert(abi.encodeWithSelector(Registry.BuiltForOther.selector, address(provers)));
-        fresh.seal(p);
+        fresh.seal(_parts());
+    }
+
+    function test_sealRefusesEachPartWithoutCode() public {
+        (r, p) = _fresh();
+        uint256 parts = abi.encode(p).length / 32;
+        eq(parts, 10, "parts");
+        for (uint256 i = 0; i < parts; ++i) {
+            Parts memory bad = _with(p, i, OUTSIDER);
+            vm.expectRevert(abi.encodeWithSelector(Registry.NoCode.selector, OUTSIDER));
+            r.seal(bad);
+            bad = _with(p, i, address(0));
+            vm.expectRevert(abi.encodeWithSelector(Registry.NoCode.selector, address(0)));
+            r.seal(bad);
+        }
+        r.seal(p);
+        eq(r.tasks(), p.tasks, "sealed");
+    }
+
+    /// @dev One case per wire: a part that was built for another registry, or for another of its neighbours.
+    function test_sealChecksEveryWire() public {
+        (r, p) = _fresh();
+        _otherRegistry(new Registry());
+        _otherKeys(new VerifyingKeys());
+        _otherProjects(new ProjectRegistry(VerifyingKeys(p.keys), 1, 1));
+        _otherNeighbours();
+        r.seal(p);
+    }
+
+    function _otherRegistry(Registry other) private {
+        _unsealable(2, address(new ProverRegistry(other, _projectsOf(), STAKE, BOND)));
+        _unsealable(8, address(new Escrow(other, _projectsOf(), TREASURY, 0)));
+        _unsealable(9, address(new RewardPool(other, 1)));
+        _unsealable(7, address(_tasks(other, _projectsOf(), p.provers, p.escrow, p.verifier)));
+        _unsealable(6, address(_minter(other, p.tasks, p.rewards)));
+    }
+
+    function _otherKeys(VerifyingKeys other) private {
+        _unsealable(0, address(new ProjectRegistry(other, 1, 1)));
+        _unsealable(5, address(new Groth16Verifier(other)));
+    }
+
+    function _otherProjects(ProjectRegistry other) private {
+        _unsealable(1, address(new DeviceRegistry(other)));
+        _unsealable(2, address(new ProverRegistry(r, other, STAKE, BOND)));
+        _unsealable(8, address(new Escrow(r, other, TREASURY, 0)));
+        _unsealable(7, address(_tasks(r, other, p.provers, p.escrow, p.verifier)));
+    }
+
+    /// @dev What the task manager and the minter hold besides.
+    function _otherNeighbours() private {
+        address other = address(new ProverRegistry(r, _projectsOf(), STAKE, BOND));
+        _unsealable(7, address(_tasks(r, _projectsOf(), other, p.escrow, p.verifier)));
+        other = address(new Escrow(r, _projectsOf(), TREASURY, 0));
+        _unsealable(7, address(_tasks(r, _projectsOf(), p.provers, other, p.verifier)));
+        other = address(new Groth16Verifier(VerifyingKeys(p.keys)));
+        _unsealable(7, address(_tasks(r, _projectsOf(), p.provers, p.escrow, other)));
+        other = address(_tasks(r, _projectsOf(), p.provers, p.escrow, p.verifier));
+        _unsealable(6, address(_minter(r, other, p.rewards)));
+        other = address(new RewardPool(r, 1));
+        _unsealable(6, address(_minter(r, p.tasks, other)));
+    }
+
+    function _projectsOf() private view returns (ProjectRegistry) {
+        return ProjectRegistry(p.projects);
+    }
+
+    function _tasks(Registry root, ProjectRegistry projects_, address provers_, address escrow_, address verifier_)
+        private
+        returns (TaskManager)
+    {
+        return new TaskManager(root, projects_, ProverRegistry(provers_), Escrow(escrow_), Groth16Verifier(verifier_));
+    }
+
+    function _minter(Registry root, address tasks_, address rewards_) private returns (BlockMinter) {
+        return new BlockMinter(root, TaskManager(tasks_), RewardPool(payable(rewards_)), _params());
+    }
+
+    function _unsealable(uint256 i, address part) private {
+        Parts memory bad = _with(p, i, part);
+        vm.expectRevert(abi.encodeWithSelector(Registry.BuiltForOther.selector, part));
+        r.seal(bad);
+    }
+
+    /// @dev Another whole deployment, not sealed yet.
+    function _fresh() private returns (Registry root, Parts memory q) {
+        root = new Registry();
+        VerifyingKeys k = new VerifyingKeys();
+        ProjectRegistry projects_ = new ProjectRegistry(k, 1, 1);
+        q.keys = address(k);
+        q.projects = address(projects_);
+        q.verifier = address(new Groth16Verifier(k));
+        q.devices = address(new DeviceRegistry(projects_));
+        q.provers = address(new ProverRegistry(root, projects_, STAKE, BOND));
+        q.sequencers = address(new SequencerRegistry());
+        q.escrow = address(new Escrow(root, projects_, TREASURY, 0));
+        q.rewards = address(new RewardPool(root, 1));
+        q.tasks = address(_tasks(root, projects_, q.provers, q.escrow, q.verifier));
+        q.minter = address(_minter(root, q.tasks, q.rewards));
+    }
+
+    /// @dev The parts with the one at place `i` exchanged.
+    function _with(Parts memory q, uint256 i, address part) private pure returns (Parts memory) {
+        bytes memory raw = abi.encode(q);
+        assembly ("memory-safe") {
+            mstore(add(add(raw, 32), mul(i, 32)), part)
+        }
+        return abi.decode(raw, (Parts));
     }
 
     function test_hooksAreShutBeforeTheSeal() public {
@@ -53,9 +165,9 @@ contract RegistryTest is Deployed {
     }
 
     function test_deployedCodeFits() public view {
-        Parts memory p = _parts();
+        Parts memory q = _parts();
         address[10] memory all = [
-            p.projects, p.devices, p.provers, p.sequencers, p.keys, p.verifier, p.minter, p.tasks, p.escrow, p.rewards
+            q.projects, q.devices, q.provers, q.sequencers, q.keys, q.verifier, q.minter, q.tasks, q.escrow, q.rewards
         ];
         for (uint256 i = 0; i < all.length; ++i) {
             yes(all[i].code.length <= 24_576, "EIP-170");
@@ -124,11 +236,15 @@ contract ProjectRegistryTest is Deployed {
         v.payloadLimit = 65_537;
         _refused(v, _outOfRange("payloadLimit", 65_537, 1, 65_536));
         v = _version();
-        v.acceptWindow = 0;
-        _refused(v, _outOfRange("acceptWindow", 0, 1, 30 days));
+        v.acceptWindow = MIN_ACCEPT_WINDOW - 1;
+        _refused(v, _outOfRange("acceptWindow", MIN_ACCEPT_WINDOW - 1, MIN_ACCEPT_WINDOW, 30 days));
+        v.acceptWindow = 30 days + 1;
+        _refused(v, _outOfRange("acceptWindow", 30 days + 1, MIN_ACCEPT_WINDOW, 30 days));
         v = _version();
-        v.proveWindow = 0;
-        _refused(v, _outOfRange("proveWindow", 0, 1, 30 days));
+        v.proveWindow = MIN_PROVE_WINDOW - 1;
+        _refused(v, _outOfRange("proveWindow", MIN_PROVE_WINDOW - 1, MIN_PROVE_WINDOW, 30 days));
+        v.proveWindow = 30 days + 1;
+        _refused(v, _outOfRange("proveWindow", 30 days + 1, MIN_PROVE_WINDOW, 30 days));
         v = _version();
         v.maxWait = 30 days + 1;
         _refused(v, _outOfRange("maxWait", 30 days + 1, 0, 30 days));
@@ -160,6 +276,23 @@ contract ProjectRegistryTest is Deployed {
         (v.reward, v.rewardToken, v.dapp) = (0, address(0), address(0));
         vm.prank(OWNER);
         projects.addVersion(PROJECT, v);
+    }
+
+    function test_leastWindowsAreTheDeployments() public {
+        Version memory v = _version();
+        (v.acceptWindow, v.proveWindow) = (MIN_ACCEPT_WINDOW, MIN_PROVE_WINDOW);
+        vm.prank(OWNER);
+        projects.addVersion(PROJECT, v);
+        eq(projects.minAcceptWindow(), MIN_ACCEPT_WINDOW, "accept");
+        eq(projects.minProveWindow(), MIN_PROVE_WINDOW, "prove");
+        vm.expectRevert(ProjectRegistry.BadParams.selector);
+        new ProjectRegistry(keys, 0, 1);
+        vm.expectRevert(ProjectRegistry.BadParams.selector);
+        new ProjectRegistry(keys, 1, 0);
+        vm.expectRevert(ProjectRegistry.BadParams.selector);
+        new ProjectRegistry(keys, 30 days + 1, 1);
+        vm.expectRevert(ProjectRegistry.BadParams.selector);
+        new ProjectRegistry(keys, 1, 30 days + 1);
     }
 
     function test_ownershipMovesInTwoSteps() public {

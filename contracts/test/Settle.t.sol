@@ -67,8 +67,14 @@ contract SettleTest is Deployed {
 
     function test_revertsOnTheProofOfAnotherTask() public {
         bytes32 id = _accepted(0);
-        _accepted(3);
+        bytes32 other = _accepted(3);
         _refusedBy(ALICE, id, proven[3].proof, proven[3].outputs);
+        _refusedBy(ALICE, other, proven[0].proof, proven[0].outputs);
+        // The next good ones go through: each proof for its own task.
+        _settle(0);
+        _settle(3);
+        _is(id, Status.Settled);
+        _is(other, Status.Settled);
     }
 
     function test_revertsOnOtherOutputs() public {
@@ -94,6 +100,13 @@ contract SettleTest is Deployed {
         vm.prank(ALICE);
         tasks.accept(_ids(id));
         _refusedBy(ALICE, id, proven[0].proof, proven[0].outputs);
+        // The next good one goes through: another task, whose data the proof is of.
+        bytes32 next = _enter(_task(3));
+        vm.prank(ALICE);
+        tasks.accept(_ids(next));
+        _settle(3);
+        _is(next, Status.Settled);
+        _is(id, Status.Accepted);
     }
 
     function test_aCopiedProofIsWorthless() public {

@@ -116,6 +116,12 @@ contract TaskManagerTest is Deployed {
         t = _task(0);
         t.dataCommitment += 1;
         _skips(t, SkipReason.BadAuthorisation);
+        // A size that such a body might have, but that was not signed.
+        t = _task(0);
+        t.size += 1;
+        _skips(t, SkipReason.BadAuthorisation);
+        t.size -= 2;
+        _skips(t, SkipReason.BadAuthorisation);
         t = _task(0);
         t.expiry += 1;
         _skips(t, SkipReason.BadAuthorisation);
@@ -160,9 +166,32 @@ contract TaskManagerTest is Deployed {
         bytes32[] memory ids = new bytes32[](2);
         ids[0] = _taskId(t, BLOCK);
         ids[1] = ids[0];
+        vm.recordLogs();
         vm.prank(address(minter));
         tasks.enter(ids, list, BLOCK, 1, OPERATOR);
         eq(tasks.taskOf(ids[0]).attempt, 1, "one offer");
+        _logged(TaskManager.TaskMined.selector, TaskManager.TaskOffered.selector, ids[0], SkipReason.DuplicateData);
+    }
+
+    /// @dev The first of two leaves with one id may also be the bad one: then the second stands.
+    function test_sameDataTwiceInOneBlockWithABadLeafFirst() public {
+        Task memory t = _task(0);
+        Task[] memory list = new Task[](2);
+        (list[0], list[1]) = (_task(0), t);
+        list[0].signature = new bytes(65);
+        bytes32[] memory ids = new bytes32[](2);
+        ids[0] = _taskId(t, BLOCK);
+        ids[1] = ids[0];
+        vm.recordLogs();
+        vm.prank(address(minter));
+        tasks.enter(ids, list, BLOCK, 1, OPERATOR);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        eq(logs.length, 4, "events");
+        eq(logs[1].topics[0], TaskManager.TaskSkipped.selector, "the bad one is skipped");
+        eq(uint256(bytes32(logs[1].data)), uint256(SkipReason.BadAuthorisation), "reason");
+        eq(logs[2].topics[0], TaskManager.TaskMined.selector, "then the good one");
+        eq(logs[3].topics[0], TaskManager.TaskOffered.selector, "is offered");
+        _is(ids[0], Status.Offered);
     }
 
     function test_waitsWhenNobodyHasRoomAndIsClaimed() public {
@@ -301,9 +330,8 @@ contract TaskManagerTest is Deployed {
         _is(id, Status.Dead);
     }
 
-    function test_acceptRefusesWithoutStake() public {
+    function test_offersLockStakeSoThatTheyCanBeAccepted() public {
         bytes32 id = _enterFor(0);
-        // Offers lock stake, so it cannot be taken out under an offer.
         vm.prank(ALICE);
         vm.expectRevert(abi.encodeWithSelector(ProverRegistry.StakeTooLow.selector, STAKE, STAKE + BOND));
         provers.unstake(STAKE);
@@ -311,22 +339,107 @@ contract TaskManagerTest is Deployed {
         provers.unstake(STAKE - BOND);
         vm.prank(ALICE);
         tasks.accept(_ids(id));
+        _is(id, Status.Accepted);
+        eq(provers.proverOf(ALICE).stake, BOND, "just the bond");
     }
 
-    function test_declineIsFreeAndGoesToTheNext() public {
+    function test_declineIsFree() public {
         bytes32 id = _enterFor(0);
         uint256 stakeBefore = provers.proverOf(ALICE).stake;
-        vm.prank(ALICE);
-        provers.pause();
+        vm.expectEmit(true, true, false, true, address(tasks));
+        emit TaskManager.TaskDeclined(id, ALICE);
         vm.prank(ALICE);
         tasks.decline(id);
-        Record memory r = tasks.taskOf(id);
-        eq(r.prover, BOB, "next");
-        eq(r.attempt, 2, "attempt");
+        eq(tasks.taskOf(id).attempt, 2, "attempt");
         Prover memory p = provers.proverOf(ALICE);
         eq(p.stake, stakeBefore, "free");
         eq(p.offered, 0, "room");
         no(p.idle, "not idle");
+    }
+
+    /// @dev Whatever the seed, who declined is not drawn again while there is another.
+    function test_declineGoesToAnotherProver() public {
+        for (uint256 i = 0; i < 64; ++i) {
+            bytes32 id = _enter(_taskOf(sha256(abi.encode("decline", i)), 1));
+            address first = tasks.taskOf(id).prover;
+            vm.prank(first);
+            tasks.decline(id);
+            eq(tasks.taskOf(id).prover, first == ALICE ? BOB : ALICE, "the other");
+            vm.prank(OWNER);
+            tasks.recall(id);
+        }
+    }
+
+    /// @dev The other has no room: nobody is drawn, and whoever declined may still claim.
+    function test_declinedTaskWaitsWhileAllOthersAreFull() public {
+        vm.prank(BOB);
+        provers.setCapacity(1);
+        vm.prank(address(tasks));
+        provers.takeWaiting(BOB, PROJECT);
+        bytes32 id = _enter(_task(0));
+        eq(tasks.taskOf(id).prover, ALICE, "alice has room");
+        vm.prank(ALICE);
+        tasks.decline(id);
+        _is(id, Status.Waiting);
+        vm.prank(ALICE);
+        tasks.claim(id);
+        _is(id, Status.Accepted);
+    }
+
+    function test_declineByTheOnlyProverOffersItAgain() public {
+        vm.prank(BOB);
+        provers.pause();
+        bytes32 id = _enter(_task(0));
+        vm.prank(ALICE);
+        tasks.decline(id);
+        eq(tasks.taskOf(id).prover, ALICE, "again");
+        eq(tasks.taskOf(id).attempt, 2, "counted");
+    }
+
+    /// @dev Also the silent and the late one are passed over, should they be back already when the draw is made.
+    function test_movedOnTasksGoToAnotherProver() public {
+        for (uint256 i = 0; i < 16; ++i) {
+            bytes32 id = _enter(_taskOf(sha256(abi.encode("silent", i)), 1));
+            address first = tasks.taskOf(id).prover;
+            address second = first == ALICE ? BOB : ALICE;
+            vm.warp(block.timestamp + ACCEPT_WINDOW + 1);
+            tasks.advance(id);
+            eq(tasks.taskOf(id).prover, second, "advance");
+            vm.prank(first);
+            provers.resume();
+            vm.prank(second);
+            tasks.accept(_ids(id));
+            vm.warp(block.timestamp + PROVE_WINDOW + 1);
+            tasks.reassign(id);
+            eq(tasks.taskOf(id).prover, first, "reassign");
+            vm.prank(second);
+            provers.resume();
+            vm.prank(second);
+            provers.stake{value: BOND}();
+            vm.prank(OWNER);
+            tasks.recall(id);
+        }
+    }
+
+    /// @dev A claim counts among the eight as an offer does; waiting does not.
+    function test_claimsCountAmongTheOffers() public {
+        vm.prank(ALICE);
+        provers.pause();
+        vm.prank(BOB);
+        provers.pause();
+        bytes32 id = _enter(_task(0));
+        eq(tasks.taskOf(id).attempt, 0, "nothing offered");
+        for (uint8 i = 1; i <= 8; ++i) {
+            _is(id, Status.Waiting);
+            vm.startPrank(ALICE);
+            provers.resume();
+            tasks.claim(id);
+            vm.stopPrank();
+            eq(tasks.taskOf(id).attempt, i, "attempt");
+            vm.warp(block.timestamp + PROVE_WINDOW + 1);
+            tasks.reassign(id);
+        }
+        _is(id, Status.Dead);
     }
 
     function test_aTaskDiesAfterEightOffers() public {
@@ -353,8 +466,9 @@ contract TaskManagerTest is Deployed {
             abi.encodeWithSelector(TaskManager.OfferStillOpen.selector, id, uint64(block.timestamp) + ACCEPT_WINDOW)
         );
         tasks.advance(id);
-        vm.warp(block.timestamp + ACCEPT_WINDOW);
-        vm.expectRevert();
+        uint64 acceptBy = tasks.taskOf(id).acceptBy;
+        vm.warp(acceptBy);
+        vm.expectRevert(abi.encodeWithSelector(TaskManager.OfferStillOpen.selector, id, acceptBy));
         tasks.advance(id);
         vm.warp(block.timestamp + 1);
         vm.expectEmit(true, true, false, true, address(tasks));
@@ -409,6 +523,29 @@ contract TaskManagerTest is Deployed {
         eq(escrow.withheldOf(PROJECT, address(token)), REWARD, "not withheld twice");
         _settle(1);
         eq(escrow.withheldOf(PROJECT, address(token)), 0, "paid out");
+    }
+
+    /// @dev Who set the deadline and the work, and who chose the moment, must not live on bonds.
+    function test_reassignPaysNoBountyToTheProjectNorItsSequencer() public {
+        address[3] memory callers = [OWNER, sequencer, OUTSIDER];
+        for (uint256 i = 0; i < callers.length; ++i) {
+            bytes32 id = _enter(_taskOf(sha256(abi.encode("bounty", i)), 1));
+            address late = tasks.taskOf(id).prover;
+            vm.prank(late);
+            tasks.accept(_ids(id));
+            uint256 stakeBefore = provers.proverOf(late).stake;
+            vm.warp(block.timestamp + PROVE_WINDOW + 1);
+            bool party = callers[i] != OUTSIDER;
+            vm.expectEmit(true, true, false, true, address(provers));
+            emit ProverRegistry.Slashed(late, BOND, party ? address(0) : callers[i], party ? 0 : BOND / 10);
+            vm.prank(callers[i]);
+            tasks.reassign(id);
+            eq(provers.proverOf(late).stake, stakeBefore - BOND, "slashed all the same");
+            eq(provers.owed(callers[i]), party ? 0 : BOND / 10, "bounty");
+            vm.prank(late);
+            provers.resume();
+        }
+        eq(provers.owed(address(0)), 0, "burnt, not owed to nobody");
     }
 
     function test_lateProverStillSettlesWhileNobodyMovedTheTaskOn() public {
@@ -519,6 +656,20 @@ contract TaskManagerTest is Deployed {
         tasks.accept(_ids(id));
         _settle(0);
         eq(escrow.owed(address(token), _beneficiaryOf(ALICE)), REWARD * 85 / 100, "old terms");
+    }
+
+    /// @dev Two leaves of one id: the first went its way in two events, the second was skipped in two more.
+    function _logged(bytes32 first, bytes32 second, bytes32 id, SkipReason reason) private {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        eq(logs.length, 4, "events");
+        eq(logs[0].topics[0], first, "first");
+        eq(logs[1].topics[0], second, "second");
+        eq(logs[2].topics[0], TaskManager.TaskMined.selector, "mined again");
+        eq(logs[3].topics[0], TaskManager.TaskSkipped.selector, "skipped");
+        eq(uint256(bytes32(logs[3].data)), uint256(reason), "reason");
+        for (uint256 i = 0; i < 4; ++i) {
+            eq(logs[i].topics[1], id, "one id");
+        }
     }
 
     function _skips(Task memory t, SkipReason reason) private {

@@ -3,7 +3,9 @@ pragma solidity 0.8.37;
 
 import {Registry} from "../src/Registry.sol";
 import {Task} from "../src/Types.sol";
+import {BitcoinHeader} from "../src/libraries/BitcoinHeader.sol";
 import {Coinbase} from "../src/libraries/Coinbase.sol";
+import {Compact} from "../src/libraries/Compact.sol";
 import {MerkleRoot} from "../src/libraries/MerkleRoot.sol";
 import {TaskLeaf} from "../src/libraries/TaskLeaf.sol";
 import {Deployed} from "./Deployed.sol";
@@ -76,6 +78,57 @@ contract VectorsTest is Deployed {
             eq(MerkleRoot.leaf(v.data("encoding")), v.word("leafHash"), "leaf hash");
         }
         yes(i > 2, "vectors");
+    }
+
+    /// @dev Whole mined blocks: header, hash, leaves, root and work, each from the parts of the case.
+    function test_blockVectors() public view {
+        Vectors.Cursor memory v = Vectors.open("block.json");
+        uint256 i = 0;
+        uint256 withTasks = 0;
+        for (; v.seek(i); ++i) {
+            eq(v.account("registry"), REGISTRY, "the fixture's deployment");
+            Coinbase.Fields memory cb = this.coinbaseOf(v.data("coinbase"));
+            eq(cb.deploymentId, registry.deploymentId(), "deployment");
+            eq(cb.height, v.number("height"), "height");
+            eq(cb.taskCount, v.number("taskCount"), "tasks");
+            eq(cb.beneficiary, v.account("beneficiary"), "beneficiary");
+
+            (BitcoinHeader.Header memory h, bytes32 hash) = this.headerOf(v.data("header"));
+            eq(hash, v.word("hash"), "hash");
+            eq(hash, sha256(abi.encodePacked(sha256(v.data("header")))), "hash twice over");
+            yes(BitcoinHeader.versionOk(h.version), "version");
+            yes(BitcoinHeader.meets(hash, Compact.toTarget(h.bits)), "work");
+            no(BitcoinHeader.meets(~bytes32(0), Compact.toTarget(h.bits)), "the largest hash is no work");
+
+            bytes32[] memory leaves = new bytes32[](v.number("taskCount") + 1);
+            leaves[0] = MerkleRoot.leaf(v.data("coinbase"));
+            for (uint256 j = 1; j < leaves.length; ++j) {
+                leaves[j] = _leafOf(v, j - 1, h.prev);
+                ++withTasks;
+            }
+            no(vm.keyExistsJson(v.json, string.concat(v.prefix, ".tasks[", vm.toString(leaves.length - 1), "]")), "all");
+            eq(MerkleRoot.root(leaves), v.word("merkleRoot"), "root");
+            eq(h.root, v.word("merkleRoot"), "the header's root");
+        }
+        yes(i >= 3 && withTasks >= 3, "vectors");
+    }
+
+    /// @dev The leaf's hash of task j of a block whose parent is `parent`.
+    function _leafOf(Vectors.Cursor memory block_, uint256 j, bytes32 parent) private view returns (bytes32 node) {
+        Vectors.Cursor memory v =
+            Vectors.Cursor(block_.json, string.concat(block_.prefix, ".tasks[", vm.toString(j), "]"));
+        eq(v.word("parent"), parent, "parent");
+        Task memory t = _read(v);
+        (bytes32 id, bytes memory leaf) = this.leafOf(t, parent);
+        eq(id, v.word("taskId"), "id");
+        eq(leaf, v.data("leaf"), "leaf");
+        node = MerkleRoot.leaf(leaf);
+        eq(node, v.word("leafHash"), "leaf hash");
+        eq(tasks.authorisationDigest(t), v.word("signingHash"), "digest");
+    }
+
+    function headerOf(bytes calldata raw) external pure returns (BitcoinHeader.Header memory, bytes32) {
+        return (BitcoinHeader.parse(raw), BitcoinHeader.hash(raw));
     }
 
     /// @dev Makes calldata of memory.

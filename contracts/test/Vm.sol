@@ -57,6 +57,7 @@ interface Vm {
     function parseJsonBytesArray(string calldata json, string calldata key) external pure returns (bytes[] memory);
     function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
     function parseJsonBytes32Array(string calldata json, string calldata key) external pure returns (bytes32[] memory);
+    function parseJsonAddressArray(string calldata json, string calldata key) external pure returns (address[] memory);
     function parseJsonAddress(string calldata json, string calldata key) external pure returns (address);
     function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);
     function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
@@ -160,6 +161,14 @@ library Vectors {
 
     function datas(Cursor memory c, string memory field) internal pure returns (bytes[] memory) {
         return vm.parseJsonBytesArray(c.json, key(c, field));
+    }
+
+    function numbers(Cursor memory c, string memory field) internal pure returns (uint256[] memory) {
+        return vm.parseJsonUintArray(c.json, key(c, field));
+    }
+
+    function accounts(Cursor memory c, string memory field) internal pure returns (address[] memory) {
+        return vm.parseJsonAddressArray(c.json, key(c, field));
     }
 
     function account(Cursor memory c, string memory field) internal pure returns (address) {

@@ -2,20 +2,24 @@
 pragma solidity 0.8.37;
 
 import {BlockMinter} from "../src/BlockMinter.sol";
+import {DeviceRegistry} from "../src/DeviceRegistry.sol";
 import {Escrow} from "../src/Escrow.sol";
+import {Groth16Verifier} from "../src/Groth16Verifier.sol";
 import {ProjectRegistry} from "../src/ProjectRegistry.sol";
 import {ProverRegistry} from "../src/ProverRegistry.sol";
 import {Registry} from "../src/Registry.sol";
 import {RewardPool} from "../src/RewardPool.sol";
 import {TaskManager} from "../src/TaskManager.sol";
-import {SkipReason, Status, Task, Version} from "../src/Types.sol";
+import {SequencerRegistry} from "../src/SequencerRegistry.sol";
+import {MinterParams, Parts, SkipReason, Status, Task, Version} from "../src/Types.sol";
+import {VerifyingKeys} from "../src/VerifyingKeys.sol";
 import {MeterTotals} from "../src/samples/MeterTotals.sol";
 import {Asert} from "../src/libraries/Asert.sol";
 import {Compact} from "../src/libraries/Compact.sol";
 import {HungryDapp} from "./Dapps.sol";
 import {Deployed} from "./Deployed.sol";
 import {SilentToken, TaxedToken} from "./Tokens.sol";
-import {vm} from "./Vm.sol";
+import {Vm, vm} from "./Vm.sol";
 
 /// @dev One attack per hole that was found in W3bstream's contracts (C1 to C16), each tried here and failing.
 contract W3bstreamHolesTest is Deployed {
@@ -42,10 +46,20 @@ contract W3bstreamHolesTest is Deployed {
         moved.project = other;
         moved.signature = signed.signature;
         _skipped(moved, BLOCK, SkipReason.BadAuthorisation);
-        // On another deployment: the digest names the registry and the chain.
-        TaskManager elsewhere = new TaskManager(new OtherRegistry().registry(), projects, provers, escrow, verifier);
-        yes(elsewhere.authorisationDigest(signed) != tasks.authorisationDigest(signed), "domain");
         eq(escrow.freeOf(PROJECT, address(token)), free, "nothing drained");
+
+        // On another deployment, with a project of the same number that trusts the same sequencer: the digest names the
+        // registry and the chain.
+        Elsewhere elsewhere = new Elsewhere();
+        elsewhere.open(key, _version(), sequencer, _params());
+        bytes32 id = elsewhere.enter(signed);
+        eq(uint256(elsewhere.tasks().taskOf(id).status), uint256(Status.None), "skipped there");
+        eq(elsewhere.skippedFor(), uint256(SkipReason.BadAuthorisation), "for its authorisation");
+        // It was only that: signed for there, it is taken there.
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(SEQUENCER_KEY, elsewhere.tasks().authorisationDigest(signed));
+        signed.signature = abi.encodePacked(r, s, v);
+        id = elsewhere.enter(signed);
+        eq(uint256(elsewhere.tasks().taskOf(id).status), uint256(Status.Waiting), "taken there");
     }
 
     /// @dev C2: a block number compared with a time let anyone take an assigned task before its deadline.
@@ -119,8 +133,46 @@ contract W3bstreamHolesTest is Deployed {
         yes(greedy.calledBack(), "it tried");
     }
 
-    /// @dev C6: difficulty was computed from the wrong numbers, underflowed, and fell when blocks came fast.
-    function test_C06_difficultyFollowsTheClock() public pure {
+    /// @dev C6: difficulty was computed from the wrong numbers, underflowed, and fell when blocks came fast. The deployed
+    /// minter asks for more after every early block, takes no block with the easier bits of before, and comes back to the
+    /// limit, and not past it, after a pause of years.
+    function test_C06_theMinterFollowsTheClock() public {
+        Task[] memory none;
+        uint256 last = Compact.toTarget(minter.nextBits());
+        vm.warp(GENESIS + 10);
+        for (uint32 i = 1; i <= 3; ++i) {
+            (bytes32 parent, uint64 height,) = minter.tip();
+            uint32 bits = minter.nextBits();
+            bytes memory coinbase = _coinbase(height + 1, 0);
+            bytes32 root = _root(coinbase, none, parent);
+            bytes memory header = _headerOf(0x20000000, parent, root, GENESIS + i, bits);
+            if (bits != BITS) {
+                bytes memory easy = _headerOf(0x20000000, parent, root, GENESIS + i, BITS);
+                _work(easy);
+                vm.prank(OPERATOR);
+                vm.expectRevert(abi.encodeWithSelector(BlockMinter.WrongBits.selector, bits, BITS));
+                minter.mint(easy, coinbase, none);
+            }
+            _work(header);
+            vm.prank(OPERATOR);
+            minter.mint(header, coinbase, none);
+            uint256 target = Compact.toTarget(minter.nextBits());
+            yes(target < last && target > 0, "harder, never underflowing");
+            last = target;
+        }
+        (bytes32 tip, uint64 at,) = minter.tip();
+        uint32 later = GENESIS + 3650 days;
+        vm.warp(later);
+        bytes memory late = _coinbase(at + 1, 0);
+        bytes memory head = _headerOf(0x20000000, tip, _root(late, none, tip), later, minter.nextBits());
+        _work(head);
+        vm.prank(OPERATOR);
+        minter.mint(head, late, none);
+        eq(minter.nextBits(), BITS, "limit");
+    }
+
+    /// @dev C6 over a long run, in the library alone.
+    function test_C06_difficultyNeverUnderflows() public pure {
         uint256 limit = Compact.toTarget(BITS);
         uint256 last = type(uint256).max;
         // Blocks that keep coming early: every one is harder than the one before, over a thousand of them.
@@ -271,7 +323,7 @@ contract W3bstreamHolesTest is Deployed {
         vm.prank(OWNER);
         vm.expectRevert(abi.encodeWithSelector(ProjectRegistry.UnknownKey.selector, v.vkId));
         projects.addVersion(PROJECT, v);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(Groth16Verifier.UnknownKey.selector, v.vkId));
         verifier.verify(v.vkId, proven[0].proof, new uint256[](6));
     }
 
@@ -304,15 +356,40 @@ contract W3bstreamHolesTest is Deployed {
         escrow.deposit(PROJECT, address(taxed), 100);
         eq(escrow.freeOf(PROJECT, address(taxed)), taxed.balanceOf(address(escrow)), "taxed");
 
-        // The deployer has no power left: the parts are sealed and none of them has an owner or a proxy slot.
-        bytes32 implementation = 0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc;
-        eq(vm.load(address(tasks), implementation), 0, "no proxy");
+        // The deployer has no power left: the parts are sealed and none of them has an owner or is a proxy.
         vm.startPrank(DEPLOYER);
-        (bool ok,) = address(registry).call(abi.encodeWithSignature("transferOwnership(address)", DEPLOYER));
-        no(ok, "no owner");
-        vm.expectRevert();
-        registry.seal(_parts());
+        _noOwnerNoProxy(address(registry));
+        Parts memory p = _parts();
+        address[10] memory all = [
+            p.projects, p.devices, p.provers, p.sequencers, p.keys, p.verifier, p.minter, p.tasks, p.escrow, p.rewards
+        ];
+        for (uint256 i = 0; i < all.length; ++i) {
+            _noOwnerNoProxy(all[i]);
+        }
+        vm.expectRevert(Registry.AlreadySealed.selector);
+        registry.seal(p);
         vm.stopPrank();
+    }
+
+    /// @dev EIP-1967's slots of implementation, admin and beacon are empty, and nothing answers an owner's or a proxy's calls.
+    function _noOwnerNoProxy(address part) private {
+        string[3] memory slots = ["eip1967.proxy.implementation", "eip1967.proxy.admin", "eip1967.proxy.beacon"];
+        for (uint256 i = 0; i < slots.length; ++i) {
+            eq(vm.load(part, bytes32(uint256(keccak256(bytes(slots[i]))) - 1)), 0, slots[i]);
+        }
+        bytes[7] memory calls = [
+            abi.encodeWithSignature("owner()"),
+            abi.encodeWithSignature("admin()"),
+            abi.encodeWithSignature("implementation()"),
+            abi.encodeWithSignature("transferOwnership(address)", DEPLOYER),
+            abi.encodeWithSignature("upgradeTo(address)", DEPLOYER),
+            abi.encodeWithSignature("upgradeToAndCall(address,bytes)", DEPLOYER, ""),
+            abi.encodeWithSignature("initialize(address)", DEPLOYER)
+        ];
+        for (uint256 i = 0; i < calls.length; ++i) {
+            (bool ok,) = part.call(calls[i]);
+            no(ok, string.concat("part ", vm.toString(uint160(part)), " answers call ", vm.toString(i)));
+        }
     }
 
     function _skipped(Task memory t, bytes32 parent, SkipReason reason) private {
@@ -325,9 +402,63 @@ contract W3bstreamHolesTest is Deployed {
     }
 }
 
-/// @dev Another deployment on the same chain.
-contract OtherRegistry {
+/// @dev Another whole deployment on the same chain, whose task manager it hands tasks to as the minter does.
+contract Elsewhere {
     Registry public registry = new Registry();
+    TaskManager public tasks;
+    ProjectRegistry private _projects;
+    address private _minter;
+    /// why the last task was skipped
+    uint256 public skippedFor;
+
+    function open(bytes calldata key, Version calldata version, address sequencer, MinterParams calldata params)
+        external
+    {
+        VerifyingKeys keys = new VerifyingKeys();
+        Groth16Verifier verifier = new Groth16Verifier(keys);
+        _projects = new ProjectRegistry(keys, 1, 1);
+        ProverRegistry provers = new ProverRegistry(registry, _projects, 1, 1);
+        Escrow escrow = new Escrow(registry, _projects, address(0), 0);
+        RewardPool rewards = new RewardPool(registry, 0);
+        tasks = new TaskManager(registry, _projects, provers, escrow, verifier);
+        _minter = address(new BlockMinter(registry, tasks, rewards, params));
+        registry.seal(
+            Parts({
+                projects: address(_projects),
+                devices: address(new DeviceRegistry(_projects)),
+                provers: address(provers),
+                sequencers: address(new SequencerRegistry()),
+                keys: address(keys),
+                verifier: address(verifier),
+                minter: _minter,
+                tasks: address(tasks),
+                escrow: address(escrow),
+                rewards: address(rewards)
+            })
+        );
+        keys.register(key);
+        uint64 project = _projects.create();
+        Version memory v = version;
+        // It pays nothing, so that no money is missing.
+        (v.reward, v.rewardToken, v.dapp) = (0, address(0), address(0));
+        _projects.addVersion(project, v);
+        _projects.setSequencer(project, sequencer, true);
+    }
+
+    function enter(Task calldata t) external returns (bytes32 id) {
+        id = keccak256(abi.encode(t));
+        bytes32[] memory ids = new bytes32[](1);
+        Task[] memory list = new Task[](1);
+        (ids[0], list[0]) = (id, t);
+        vm.recordLogs();
+        vm.prank(_minter);
+        tasks.enter(ids, list, id, 1, address(this));
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        skippedFor = 0;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] == TaskManager.TaskSkipped.selector) skippedFor = uint256(bytes32(logs[i].data));
+        }
+    }
 }
 
 /// @dev Mines for itself, and on being paid tries to mint the same block and to claim again.

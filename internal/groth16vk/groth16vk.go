@@ -5,9 +5,10 @@
 // The bytes are "GVK1" ‖ number of public inputs u16 ‖ commitments u8 (0) ‖
 // alpha G1 ‖ beta, gamma, delta G2 ‖ K[0..n] G1, points uncompressed in EVM
 // order; their keccak256 is the key's identity, pinned by a project version.
-// A key that the contract would refuse at registration is refused here too:
-// points off the curve or out of the subgroup, a public input bound to
-// nothing, commitments, trailing bytes. Refused bytes are a *wire.Reject; a
+// What is refused here is what the contract refuses at registration, no more
+// and no less: points off the curve, out of the subgroup or at infinity (but
+// for K[0]), delta equal to gamma or its negative, other than 2 to 302 public
+// inputs, commitments, trailing bytes. Refused bytes are a *wire.Reject; a
 // well-formed proof that proves nothing is [ErrInvalid].
 package groth16vk
 
@@ -30,15 +31,17 @@ const (
 	headerSize = len(magic) + 3
 	g1Size     = 2 * fp.Bytes
 	g2Size     = 4 * fp.Bytes
-	// MaxInputs is how many public inputs a key may have: binding, data
-	// commitment and 300 outputs.
-	MaxInputs = 2 + wire.MaxOutputs
+	// MinInputs is how many public inputs a key has at least: binding and data
+	// commitment. MaxInputs adds 300 outputs.
+	MinInputs = 2
+	MaxInputs = MinInputs + wire.MaxOutputs
 )
 
 // ID is the identity of a key: keccak256 of its bytes.
 func ID(key []byte) wire.Hash { return wire.Keccak256(key) }
 
-// EncodeVK writes a gnark key as registration bytes.
+// EncodeVK writes a gnark key as registration bytes. A key that could not be
+// registered is refused.
 func EncodeVK(key groth16.VerifyingKey) ([]byte, error) {
 	vk, ok := key.(*groth16bn254.VerifyingKey)
 	if !ok {
@@ -48,8 +51,8 @@ func EncodeVK(key groth16.VerifyingKey) ([]byte, error) {
 		return nil, fmt.Errorf("verifying key: circuit uses %d commitments, the on-chain verifier takes none", n)
 	}
 	inputs := len(vk.G1.K) - 1
-	if inputs < 0 || inputs > MaxInputs {
-		return nil, fmt.Errorf("verifying key: %d public inputs, at most %d", inputs, MaxInputs)
+	if inputs < MinInputs || inputs > MaxInputs {
+		return nil, fmt.Errorf("verifying key: %w", badInputs(inputs))
 	}
 	out := make([]byte, 0, headerSize+(inputs+2)*g1Size+3*g2Size)
 	out = append(out, magic...)
@@ -63,7 +66,14 @@ func EncodeVK(key groth16.VerifyingKey) ([]byte, error) {
 	for i := range vk.G1.K {
 		out = appendG1(out, &vk.G1.K[i])
 	}
+	if _, err := ParseVK(out); err != nil {
+		return nil, fmt.Errorf("verifying key: %w", err)
+	}
 	return out, nil
+}
+
+func badInputs(n int) error {
+	return refuse(wire.RejectBadCount, "inputs", "%d public inputs, want %d to %d", n, MinInputs, MaxInputs)
 }
 
 func appendG1(out []byte, p *curve.G1Affine) []byte {
@@ -77,8 +87,8 @@ func ParseVK(key []byte) (*groth16bn254.VerifyingKey, error) {
 		return nil, refuse(wire.RejectMalformed, "", "does not start with %s", magic)
 	}
 	inputs := int(binary.BigEndian.Uint16(key[len(magic):]))
-	if inputs == 0 || inputs > MaxInputs {
-		return nil, refuse(wire.RejectBadCount, "inputs", "%d public inputs, want 1 to %d", inputs, MaxInputs)
+	if inputs < MinInputs || inputs > MaxInputs {
+		return nil, badInputs(inputs)
 	}
 	if n := key[len(magic)+2]; n != 0 {
 		return nil, refuse(wire.RejectMalformed, "commitments", "%d commitments, want 0", n)
@@ -109,6 +119,11 @@ func parsePoints(rest []byte, inputs int) (*groth16bn254.VerifyingKey, error) {
 			return nil, err
 		}
 		rest = rest[g2Size:]
+	}
+	// On the curve the same x means the same point or its negative. Either way
+	// a proof's C could make up for any input.
+	if vk.G2.Delta.X.Equal(&vk.G2.Gamma.X) {
+		return nil, refuse(wire.RejectBadPoint, "delta", "is gamma or its negative: proofs would bind nothing")
 	}
 	for i := range vk.G1.K {
 		name := fmt.Sprintf("K[%d]", i)

@@ -2,12 +2,15 @@ package groth16vk_test
 
 import (
 	"bytes"
+	"math/big"
 	"sync"
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark/backend/groth16"
+	groth16bn254 "github.com/consensys/gnark/backend/groth16/bn254"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
 	"github.com/stretchr/testify/require"
@@ -105,8 +108,25 @@ func TestKeyRoundTripsAndVerifies(t *testing.T) {
 const (
 	atAlpha = 7
 	atBeta  = atAlpha + 64
-	atK     = atBeta + 3*128
+	atGamma = atBeta + 128
+	atDelta = atGamma + 128
+	atK     = atDelta + 128
 )
+
+// oneInput is the key without its last input: well formed, and no task's.
+func oneInput(k []byte) []byte {
+	k[5] = 1
+	return k[:len(k)-64]
+}
+
+// negativeGamma writes the negative of a point, in the key's order.
+func negativeGamma(gamma, to []byte) {
+	copy(to, gamma)
+	for at := 64; at < 128; at += 32 {
+		y := new(big.Int).SetBytes(gamma[at : at+32])
+		y.Sub(fp.Modulus(), y).Mod(y, fp.Modulus()).FillBytes(to[at : at+32])
+	}
+}
 
 func TestBadKeysAreRefused(t *testing.T) {
 	t.Parallel()
@@ -120,6 +140,9 @@ func TestBadKeysAreRefused(t *testing.T) {
 		"empty":           {func([]byte) []byte { return nil }, wire.RejectMalformed},
 		"magic":           {func(k []byte) []byte { k[3] = '2'; return k }, wire.RejectMalformed},
 		"commitments":     {func(k []byte) []byte { k[6] = 1; return k }, wire.RejectMalformed},
+		"one input":       {oneInput, wire.RejectBadCount},
+		"delta is gamma":  {func(k []byte) []byte { copy(k[atDelta:atK], k[atGamma:atDelta]); return k }, wire.RejectBadPoint},
+		"delta is −gamma": {func(k []byte) []byte { negativeGamma(k[atGamma:atDelta], k[atDelta:atK]); return k }, wire.RejectBadPoint},
 		"no inputs":       {func(k []byte) []byte { k[4], k[5] = 0, 0; return k }, wire.RejectBadCount},
 		"too many inputs": {func(k []byte) []byte { k[4], k[5] = 1, 0x2f; return k }, wire.RejectBadCount},
 		"short":           {func(k []byte) []byte { return k[:len(k)-1] }, wire.RejectTruncated},
@@ -138,6 +161,37 @@ func TestBadKeysAreRefused(t *testing.T) {
 			requireReject(t, err, c.code)
 		})
 	}
+}
+
+// TestKeysThatCannotBeRegisteredAreNotEncoded: EncodeVK refuses what ParseVK
+// and the contract do, before anybody pays gas for it.
+func TestKeysThatCannotBeRegisteredAreNotEncoded(t *testing.T) {
+	t.Parallel()
+	f := given(t)
+	for name, c := range map[string]struct {
+		change func(*groth16bn254.VerifyingKey)
+		code   wire.RejectCode
+	}{
+		"one input":       {func(vk *groth16bn254.VerifyingKey) { vk.G1.K = vk.G1.K[:2] }, wire.RejectBadCount},
+		"no constant":     {func(vk *groth16bn254.VerifyingKey) { vk.G1.K = nil }, wire.RejectBadCount},
+		"delta is gamma":  {func(vk *groth16bn254.VerifyingKey) { vk.G2.Delta = vk.G2.Gamma }, wire.RejectBadPoint},
+		"delta is −gamma": {func(vk *groth16bn254.VerifyingKey) { vk.G2.Delta.Neg(&vk.G2.Gamma) }, wire.RejectBadPoint},
+		"unbound input":   {func(vk *groth16bn254.VerifyingKey) { vk.G1.K[1].SetInfinity() }, wire.RejectBadPoint},
+		"beta zero":       {func(vk *groth16bn254.VerifyingKey) { vk.G2.Beta.SetInfinity() }, wire.RejectBadPoint},
+	} {
+		vk, err := groth16vk.ParseVK(f.key)
+		require.NoError(t, err)
+		c.change(vk)
+		_, err = groth16vk.EncodeVK(vk)
+		requireReject(t, err, c.code)
+		require.ErrorContains(t, err, "verifying key", name)
+	}
+	// The constant's K may be at infinity.
+	vk, err := groth16vk.ParseVK(f.key)
+	require.NoError(t, err)
+	vk.G1.K[0].SetInfinity()
+	_, err = groth16vk.EncodeVK(vk)
+	require.NoError(t, err)
 }
 
 func FuzzParseVK(fuzz *testing.F) {

@@ -5,26 +5,19 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"sync"
 
 	"github.com/consensys/gnark-crypto/ecc"
 	curve "github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr/fft"
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
-	"github.com/consensys/gnark/logger"
 )
-
-// quietGnark keeps gnark from logging to standard output, which belongs to the
-// command that is running.
-var quietGnark = sync.OnceFunc(logger.Disable)
 
 // KnownAnswer proves the bundle's known answer, all wires of a public sample
 // task, with its proving key and checks the proof with its verifying key. So a
-// worker learns at installation, and not from a lost task, that circuit and keys
+// worker learns before it takes a task, and not from a lost one, that circuit and keys
 // do not belong together. It costs about one proof.
 func (b *Bundle) KnownAnswer(ctx context.Context) error {
-	quietGnark()
 	wires, err := b.knownWires()
 	if err != nil {
 		return err

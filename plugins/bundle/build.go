@@ -17,10 +17,12 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	cs "github.com/consensys/gnark/constraint/bn254"
+	"github.com/consensys/gnark/logger"
 
 	"github.com/gristmill-zk/gristmill/internal/durable"
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
@@ -91,6 +93,10 @@ const (
 	fileVerifyingKey = "verifying.key"
 	fileEVMKey       = "verifying.key.evm"
 )
+
+// quietGnark keeps gnark from logging to standard output, which belongs to the
+// command that is running.
+var quietGnark = sync.OnceFunc(logger.Disable)
 
 // Build makes a bundle and opens it. OutDir holds either the whole bundle
 // afterwards or nothing of it.
@@ -354,6 +360,11 @@ func (b *builder) publish(ctx context.Context) (*Bundle, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Plugin and circuit were written by others: every part is on disk
+		// before the bundle has its name.
+		if err := syncFile(filepath.Join(b.dir, p.Path)); err != nil {
+			return nil, err
+		}
 		p.Size, p.SHA256 = hashed.Size, hashed.SHA256
 		b.manifest.Parts = append(b.manifest.Parts, p)
 	}
@@ -377,6 +388,9 @@ func (b *builder) publish(ctx context.Context) (*Bundle, error) {
 
 func (b *builder) move(built *Bundle) error {
 	final := filepath.Join(b.cfg.OutDir, DirName(built.Digest))
+	if err := durable.SyncDir(b.dir); err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
 	failpoint.Hit("bundle.publish.before")
 	if err := os.Rename(b.dir, final); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("bundle: %w", err)
@@ -384,6 +398,17 @@ func (b *builder) move(built *Bundle) error {
 	failpoint.Hit("bundle.publish.after")
 	built.Dir = final
 	if err := durable.SyncDir(b.cfg.OutDir); err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("bundle: %w", err)
 	}
 	return nil

@@ -81,8 +81,6 @@ func (c *Circuit) header() solution.Header {
 func (c *Circuit) Solve(ctx context.Context, t Task) (*Solution, error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	ctx, stop := context.WithTimeout(ctx, c.host.cfg.SolveTimeout)
-	defer stop()
 	s := &solve{end: end}
 	if err := c.enter(s); err != nil {
 		return nil, c.fail(CodeClosed, t, err)
@@ -95,6 +93,9 @@ func (c *Circuit) Solve(ctx context.Context, t Task) (*Solution, error) {
 	case <-ctx.Done():
 		return nil, c.fail(endCode(ctx), t, context.Cause(ctx))
 	}
+	// Waiting for a slot is not the plugin's doing and takes none of its time.
+	ctx, stop := context.WithTimeout(ctx, c.host.cfg.SolveTimeout)
+	defer stop()
 	p, err := c.take(ctx)
 	if err != nil {
 		if ctx.Err() != nil {

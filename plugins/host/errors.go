@@ -21,8 +21,9 @@ const (
 	CodeClosed      Code = "closed"       // the host is closing
 )
 
-// Error is how a plugin failed. Whatever the code, no process that had a part
-// in the failure is left when it is returned.
+// Error is how a plugin failed. No process that failed is left when it is
+// returned. One that refused the task, or found it unsatisfied, did its duty
+// and is kept for the next.
 type Error struct {
 	Code   Code
 	Plugin string    // name of the circuit

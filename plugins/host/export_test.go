@@ -2,3 +2,18 @@ package host
 
 // RunDir is where a host's processes work.
 func RunDir(h *Host) string { return h.runDir.Path() }
+
+// Remains reads the solution files of a circuit's idle processes.
+func Remains(c *Circuit) ([][]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all [][]byte
+	for _, p := range c.idle {
+		raw := make([]byte, c.header().Size())
+		if _, err := p.solution.ReadAt(raw, 0); err != nil {
+			return nil, err
+		}
+		all = append(all, raw)
+	}
+	return all, nil
+}

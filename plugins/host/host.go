@@ -27,8 +27,8 @@ type Config struct {
 	// is the circuit of the bundle. Defaults to 60 s.
 	StartTimeout time.Duration
 
-	// SolveTimeout bounds a solve whose context has no earlier deadline.
-	// Defaults to 10 min.
+	// SolveTimeout bounds a solve whose context has no earlier deadline, from
+	// when it has a slot. Defaults to 10 min.
 	SolveTimeout time.Duration
 
 	// IdleTimeout is how long a process without work is kept. Defaults to 5 min.

@@ -108,6 +108,41 @@ func requireHonest(t *testing.T, c *host.Circuit) {
 	require.GreaterOrEqual(t, cap(s.A), len(s.A))
 }
 
+// A process that waits for its next task keeps nothing of the last one's
+// witness, in a file that has its size still.
+func TestNothingOfAWitnessRemains(t *testing.T) {
+	t.Parallel()
+	b := setup(t, host.Config{})
+	requireHonest(t, b.circuit)
+	remains, err := host.Remains(b.circuit)
+	require.NoError(t, err)
+	require.Len(t, remains, 1)
+	require.Equal(t, make([]byte, len(remains[0])), remains[0])
+	requireHonest(t, b.circuit)
+}
+
+// Waiting for a slot takes nothing of the time a solve has.
+func TestSolveTimeStartsWithTheSlot(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for a solve to time out")
+	}
+	b := setup(t, host.Config{SolveTimeout: 10 * time.Second})
+	hung := make(chan error, 1)
+	bad := task(t, faulty.Hang)
+	started := make(chan struct{})
+	once := sync.OnceFunc(func() { close(started) })
+	bad.Progress = func(string) { once() }
+	go func() {
+		_, err := b.circuit.Solve(t.Context(), bad)
+		hung <- err
+	}()
+	<-started
+	_, err := b.circuit.Solve(t.Context(), task(t, faulty.Honest)) // waits until the first one's time is up
+	require.NoError(t, err)
+	require.ErrorContains(t, <-hung, "timeout")
+}
+
 func TestMisbehaviour(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -229,7 +264,11 @@ func TestCrashTakesTheChildrenAlong(t *testing.T) {
 	b := setup(t, host.Config{})
 	var group int
 	crashing := task(t, faulty.ForkAndCrash)
-	crashing.Progress = func(string) { group = pluginGroup(t, b.host) }
+	crashing.Progress = func(string) {
+		if group == 0 { // at a later note it may be gone
+			group = pluginGroup(t, b.host)
+		}
+	}
 	_, err := b.circuit.Solve(t.Context(), crashing)
 	require.NoError(t, err)
 	require.NotZero(t, group)

@@ -199,9 +199,14 @@ func (p *process) solve(ctx context.Context, t Task) (*Solution, Code, error) {
 	if _, err := rand.Read(h.Ticket[:]); err != nil {
 		return nil, CodeStart, fmt.Errorf("random ticket: %w", err)
 	}
-	if err := solution.Clear(p.solution); err != nil {
+	if err := wipe(p.solution, h.Size()); err != nil {
 		return nil, CodeStart, err
 	}
+	defer func() {
+		if err := wipe(p.solution, h.Size()); err != nil {
+			p.circuit.host.cfg.Logger.WarnContext(ctx, "a solution stays in memory until its process ends", slog.Any("error", err))
+		}
+	}()
 	solved, err := p.call(ctx, t, h.Ticket[:])
 	if err != nil {
 		code, err := p.classify(ctx, err)
@@ -214,16 +219,17 @@ func (p *process) solve(ctx context.Context, t Task) (*Solution, Code, error) {
 	if err := checkTime(solved.GetSolveMs()); err != nil {
 		return nil, CodeBadSolution, err
 	}
-	v, err := solution.Read(p.solution, h)
-	if err != nil {
-		return nil, CodeBadSolution, err
-	}
 	commitment, err := t.DataCommitment.Element()
 	if err != nil {
 		return nil, CodeBadTask, fmt.Errorf("data commitment: %w", err)
 	}
+	v, err := solution.Read(p.solution, h)
+	if err != nil {
+		return nil, CodeBadSolution, err
+	}
 	public := append(fr.Vector{fr.One(), wire.Binding(t.Deployment, t.ID, t.Prover), commitment}, outputs...)
 	if err := p.circuit.check.check(v, public); err != nil {
+		v.Clear()
 		return nil, CodeBadSolution, err
 	}
 	return &Solution{

@@ -46,8 +46,8 @@ type CircuitClient interface {
 	// FAILED_PRECONDITION (the messages do not satisfy the circuit); everything
 	// else is the plugin's own trouble.
 	Solve(ctx context.Context, in *SolveRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SolveResponse], error)
-	// Drain ends the plugin's work: a running solve is given up and new ones are
-	// refused. The host ends the process afterwards.
+	// Drain has the plugin refuse new solves. One under way goes on, since
+	// solvers take no signal to stop: the host ends the process afterwards.
 	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error)
 }
 
@@ -113,8 +113,8 @@ type CircuitServer interface {
 	// FAILED_PRECONDITION (the messages do not satisfy the circuit); everything
 	// else is the plugin's own trouble.
 	Solve(*SolveRequest, grpc.ServerStreamingServer[SolveResponse]) error
-	// Drain ends the plugin's work: a running solve is given up and new ones are
-	// refused. The host ends the process afterwards.
+	// Drain has the plugin refuse new solves. One under way goes on, since
+	// solvers take no signal to stop: the host ends the process afterwards.
 	Drain(context.Context, *DrainRequest) (*DrainResponse, error)
 	mustEmbedUnimplementedCircuitServer()
 }

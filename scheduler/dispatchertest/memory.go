@@ -65,38 +65,43 @@ func (m *Memory) Dispatch(_ context.Context, job wire.Job) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	id := wire.JobID(job.TaskID, job.Attempt)
-	if m.down != nil || m.known[id] {
+	id := job.ID()
+	if m.down != nil {
 		return m.down
+	}
+	delete(m.stopped, id)
+	if m.known[id] {
+		return nil
 	}
 	m.jobs[id], m.known[id], m.order = job, true, append(m.order, id)
 	return nil
 }
 
 // Status implements scheduler.Dispatcher.
-func (m *Memory) Status(_ context.Context, task wire.Hash, attempt uint32) (scheduler.JobStatus, error) {
+func (m *Memory) Status(_ context.Context, id string) (scheduler.JobStatus, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	id := wire.JobID(task, attempt)
 	_, waits := m.jobs[id]
 	return scheduler.JobStatus{Pending: waits, Beating: time.Now().Before(m.beats[id])}, m.down
 }
 
 // Stop implements scheduler.Dispatcher.
-func (m *Memory) Stop(_ context.Context, task wire.Hash, attempt uint32) error {
+func (m *Memory) Stop(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	id := wire.JobID(task, attempt)
-	delete(m.jobs, id)
+	if _, waits := m.jobs[id]; waits {
+		delete(m.jobs, id)
+		delete(m.known, id)
+	}
 	m.stopped[id] = true
 	return m.down
 }
 
 // Stopped says whether a job was stopped.
-func (m *Memory) Stopped(task wire.Hash, attempt uint32) bool {
+func (m *Memory) Stopped(id string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.stopped[wire.JobID(task, attempt)]
+	return m.stopped[id]
 }
 
 // Take takes the oldest waiting job, or nil.
@@ -172,6 +177,7 @@ func (m *Memory) Bench() *Bench {
 		Take:       func(testing.TB) (*wire.Job, func()) { return m.Take(), func() {} },
 		Beat:       func(_ testing.TB, id string, d time.Duration) { m.Beat(id, d) },
 		Report:     func(_ testing.TB, r wire.Result) { m.Report(r) },
+		Wanted:     func(_ testing.TB, id string) bool { return !m.Stopped(id) },
 		Wipe:       func(testing.TB) { m.Wipe() },
 	}
 }

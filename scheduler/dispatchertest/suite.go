@@ -30,6 +30,8 @@ type Bench struct {
 	Beat func(t testing.TB, id string, d time.Duration)
 	// Report sends a result.
 	Report func(t testing.TB, r wire.Result)
+	// Wanted says whether a worker that is on a job would go on.
+	Wanted func(t testing.TB, id string) bool
 	// Wipe makes the queue forget everything.
 	Wipe func(t testing.TB)
 }
@@ -40,6 +42,8 @@ func Run(t *testing.T, prover wire.Address, open func(t *testing.T) *Bench) {
 		"JobReachesAWorkerOnce":   jobReachesAWorkerOnce,
 		"BeatKeepsAJobAlive":      beatKeepsAJobAlive,
 		"StopRemovesAWaitingJob":  stopRemovesAWaitingJob,
+		"ProversDoNotMeet":        proversDoNotMeet,
+		"OldStopsAreForgotten":    oldStopsAreForgotten,
 		"WipeForgetsAndGoesOn":    wipeForgetsAndGoesOn,
 		"ResultsComeUntilHandled": resultsComeUntilHandled,
 		"ResultsReturnWhenIdle":   resultsReturnWhenIdle,
@@ -54,14 +58,18 @@ func Run(t *testing.T, prover wire.Address, open func(t *testing.T) *Bench) {
 	}
 }
 
+// Deployment is that of the suite's jobs.
+var Deployment = wire.Deployment{ChainID: 1337, Registry: wire.Address{1}}
+
 // Job is a valid job for task number n.
 func Job(prover wire.Address, n byte, attempt uint32) wire.Job {
 	job := *wire.NewJob()
-	job.Deployment = wire.Deployment{ChainID: 1337, Registry: wire.Address{1}}
+	job.Deployment = Deployment
 	job.TaskID, job.Attempt, job.Prover = wire.Hash{0xaa, n}, attempt, prover
 	job.Project, job.Version, job.BatchSize, job.PayloadLimit, job.Count = 1, 1, 4, 31, 2
+	job.VKID, job.Outputs = wire.Hash{4}, 1
 	job.DataHash, job.DataURLs = wire.Hash{3}, []string{"http://127.0.0.1:1"}
-	job.ReplyQueue = wire.ResultQueue(prover)
+	job.ReplyQueue = wire.ResultQueue(Deployment, prover)
 	return job
 }
 
@@ -74,7 +82,7 @@ func Result(job wire.Job) wire.Result {
 
 func status(t *testing.T, b *Bench, job wire.Job) scheduler.JobStatus {
 	t.Helper()
-	s, err := b.Status(t.Context(), job.TaskID, job.Attempt)
+	s, err := b.Status(t.Context(), job.ID())
 	require.NoError(t, err)
 	return s
 }
@@ -105,7 +113,7 @@ func beatKeepsAJobAlive(t *testing.T, b *Bench, prover wire.Address) {
 	require.NoError(t, b.Dispatch(t.Context(), job))
 	_, done := b.Take(t)
 	defer done()
-	b.Beat(t, wire.JobID(job.TaskID, job.Attempt), 300*time.Millisecond)
+	b.Beat(t, job.ID(), 300*time.Millisecond)
 	require.True(t, status(t, b, job).Beating)
 	other := Job(prover, 2, 2)
 	require.False(t, status(t, b, other).Alive(), "a beat is one attempt's")
@@ -114,18 +122,61 @@ func beatKeepsAJobAlive(t *testing.T, b *Bench, prover wire.Address) {
 
 func stopRemovesAWaitingJob(t *testing.T, b *Bench, prover wire.Address) {
 	job, keep := Job(prover, 3, 1), Job(prover, 3, 2)
-	require.NoError(t, b.Stop(t.Context(), job.TaskID, job.Attempt), "stopping what is not there is fine")
+	require.NoError(t, b.Stop(t.Context(), job.ID()), "stopping what is not there is fine")
 	require.NoError(t, b.Dispatch(t.Context(), keep))
 	require.NoError(t, b.Dispatch(t.Context(), job))
-	require.NoError(t, b.Stop(t.Context(), job.TaskID, job.Attempt))
+	require.NoError(t, b.Stop(t.Context(), job.ID()))
 	require.False(t, status(t, b, job).Alive())
 	got, done := b.Take(t)
 	require.NotNil(t, got)
 	defer done()
 	require.EqualValues(t, 2, got.Attempt)
-	require.NoError(t, b.Stop(t.Context(), keep.TaskID, keep.Attempt), "stopping a running job is fine")
+	require.NoError(t, b.Stop(t.Context(), keep.ID()), "stopping a running job is fine")
 	none, _ := b.Take(t)
 	require.Nil(t, none)
+}
+
+// proversDoNotMeet: a task that one prover loses is the next one's, under the
+// same task id, and its first attempt has the same number.
+func proversDoNotMeet(t *testing.T, b *Bench, prover wire.Address) {
+	elsewhere := Job(prover, 9, 1)
+	elsewhere.Deployment.ChainID++
+	other := prover
+	other[0]++
+	jobs := []wire.Job{Job(prover, 9, 1), Job(other, 9, 1), elsewhere}
+	for _, job := range jobs {
+		require.NoError(t, b.Dispatch(t.Context(), job))
+		require.True(t, status(t, b, job).Pending)
+	}
+	require.NoError(t, b.Stop(t.Context(), jobs[0].ID()))
+	require.False(t, b.Wanted(t, jobs[0].ID()))
+	require.False(t, status(t, b, jobs[0]).Alive())
+	for _, job := range jobs[1:] {
+		require.True(t, b.Wanted(t, job.ID()), "stopping one prover's attempt leaves the others'")
+		got, done := b.Take(t)
+		require.NotNil(t, got)
+		require.Equal(t, job, *got)
+		done()
+	}
+	b.Beat(t, jobs[1].ID(), patience)
+	require.True(t, status(t, b, jobs[1]).Beating)
+	require.False(t, status(t, b, jobs[0]).Beating, "a beat is one prover's")
+	require.False(t, status(t, b, jobs[2]).Beating, "and of one deployment")
+}
+
+// oldStopsAreForgotten: a store that was made anew counts attempts from 1, and
+// what its predecessor stopped must not end them.
+func oldStopsAreForgotten(t *testing.T, b *Bench, prover wire.Address) {
+	job := Job(prover, 10, 1)
+	require.NoError(t, b.Dispatch(t.Context(), job))
+	require.NoError(t, b.Stop(t.Context(), job.ID()))
+	require.False(t, b.Wanted(t, job.ID()))
+	require.NoError(t, b.Dispatch(t.Context(), job))
+	require.True(t, b.Wanted(t, job.ID()))
+	require.True(t, status(t, b, job).Pending)
+	got, done := b.Take(t)
+	require.NotNil(t, got)
+	done()
 }
 
 func wipeForgetsAndGoesOn(t *testing.T, b *Bench, prover wire.Address) {

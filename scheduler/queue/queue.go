@@ -1,7 +1,7 @@
 // Package queue is the Asynq implementation of scheduler.Dispatcher.
 //
 // Jobs wait in the queue "prove", results in one queue for each prover. What
-// Asynq is known to do is met like this: a job's id is task and attempt, never
+// Asynq is known to do is met like this: a job's id is that of an attempt, never
 // the task alone, as a finished id may block its reuse; liveness is a key that
 // the worker keeps alive, as Asynq's own lease takes minutes to expire; a
 // wiped Redis also forgets which queues exist, so they are named again with
@@ -36,8 +36,9 @@ type Config struct {
 	// Embedded is an in-process server: it has no version, eviction or
 	// persistence to check.
 	Embedded bool
-	// Prover is whose results are taken; required.
-	Prover wire.Address
+	// Deployment and Prover are whose results are taken; required.
+	Deployment wire.Deployment
+	Prover     wire.Address
 	// JobTimeout is when Asynq gives up a running job; default 6 h. Whether a
 	// worker is alive is seen much earlier, by its beat.
 	JobTimeout time.Duration
@@ -65,8 +66,8 @@ var _ scheduler.Dispatcher = (*Queue)(nil)
 
 // New prepares the connections; the server is asked first by Check.
 func New(cfg Config) (*Queue, error) {
-	if cfg.Redis == nil || cfg.Prover.IsZero() {
-		return nil, errors.New("queue: Redis and Prover are required")
+	if cfg.Redis == nil || cfg.Prover.IsZero() || cfg.Deployment.Registry.IsZero() {
+		return nil, errors.New("queue: Redis, Deployment and Prover are required")
 	}
 	setDefault(&cfg.JobTimeout, 6*time.Hour)
 	setDefault(&cfg.Results, 4)
@@ -102,8 +103,12 @@ func (q *Queue) Dispatch(ctx context.Context, job wire.Job) error {
 		return fmt.Errorf("queue: job: %w", err)
 	}
 	// The client names a queue only once in its life; a wiped server would
-	// never learn of it again and the inspector not find what is in it.
-	if err := q.redis.SAdd(ctx, queuesKey, wire.JobQueue).Err(); err != nil {
+	// never learn of it again and the inspector not find what is in it. A stop
+	// key that is there was meant for an older store's attempt.
+	before := q.redis.Pipeline()
+	before.SAdd(ctx, queuesKey, wire.JobQueue)
+	before.Del(ctx, wire.StopKey(job.ID()))
+	if _, err := before.Exec(ctx); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
 	_, err = q.client.EnqueueContext(ctx, asynq.NewTask(wire.JobType, payload),
@@ -117,8 +122,7 @@ func (q *Queue) Dispatch(ctx context.Context, job wire.Job) error {
 
 // Status implements scheduler.Dispatcher. A job that Asynq holds back for a
 // retry does not count as waiting: its last worker gave it up or died.
-func (q *Queue) Status(ctx context.Context, task wire.Hash, attempt uint32) (scheduler.JobStatus, error) {
-	id := wire.JobID(task, attempt)
+func (q *Queue) Status(ctx context.Context, id string) (scheduler.JobStatus, error) {
 	beats, err := q.redis.Exists(ctx, wire.BeatKey(id)).Result()
 	if err != nil {
 		return scheduler.JobStatus{}, fmt.Errorf("queue: %w", err)
@@ -141,8 +145,7 @@ func isGone(err error) bool {
 
 // Stop implements scheduler.Dispatcher: a waiting job is deleted, a running
 // one told, and one that Asynq revives later finds the stop key.
-func (q *Queue) Stop(ctx context.Context, task wire.Hash, attempt uint32) error {
-	id := wire.JobID(task, attempt)
+func (q *Queue) Stop(ctx context.Context, id string) error {
 	if err := q.redis.Set(ctx, wire.StopKey(id), 1, stopTTL).Err(); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
@@ -169,7 +172,7 @@ func (q *Queue) Results(ctx context.Context, ready func(), handle func(context.C
 	var handlers sync.WaitGroup
 	server := asynq.NewServer(q.cfg.Redis, asynq.Config{
 		Concurrency:              q.cfg.Results,
-		Queues:                   map[string]int{wire.ResultQueue(q.cfg.Prover): 1},
+		Queues:                   map[string]int{wire.ResultQueue(q.cfg.Deployment, q.cfg.Prover): 1},
 		TaskCheckInterval:        q.cfg.Poll,
 		DelayedTaskCheckInterval: max(q.cfg.RetryDelay/2, 100*time.Millisecond),
 		RetryDelayFunc:           func(int, error, *asynq.Task) time.Duration { return q.cfg.RetryDelay },

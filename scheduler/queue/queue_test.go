@@ -44,7 +44,7 @@ func TestConformanceOnEmbeddedRedis(t *testing.T) {
 func open(t *testing.T, addr string, embedded bool) *queue.Queue {
 	t.Helper()
 	q, err := queue.New(queue.Config{
-		Redis: asynq.RedisClientOpt{Addr: addr}, Embedded: embedded, Prover: prover,
+		Redis: asynq.RedisClientOpt{Addr: addr}, Embedded: embedded, Deployment: dispatchertest.Deployment, Prover: prover,
 		Poll: 20 * time.Millisecond, RetryDelay: 50 * time.Millisecond, Logger: quiet(),
 	})
 	require.NoError(t, err)
@@ -63,7 +63,12 @@ func bench(t *testing.T, addr string, embedded bool, wipe func()) *dispatchertes
 			require.NoError(t, client.Set(context.Background(), wire.BeatKey(id), 1, d).Err())
 		},
 		Report: func(t testing.TB, r wire.Result) { report(t, opt, r) },
-		Wipe:   func(testing.TB) { wipe() },
+		Wanted: func(t testing.TB, id string) bool {
+			n, err := client.Exists(context.Background(), wire.StopKey(id)).Result()
+			require.NoError(t, err)
+			return n == 0
+		},
+		Wipe: func(testing.TB) { wipe() },
 	}
 }
 
@@ -112,7 +117,7 @@ func enqueue(t testing.TB, opt asynq.RedisConnOpt, task *asynq.Task) {
 	t.Helper()
 	client := asynq.NewClient(opt)
 	defer func() { require.NoError(t, client.Close()) }()
-	_, err := client.Enqueue(task, asynq.Queue(wire.ResultQueue(prover)), asynq.MaxRetry(3), asynq.Timeout(time.Minute))
+	_, err := client.Enqueue(task, asynq.Queue(wire.ResultQueue(dispatchertest.Deployment, prover)), asynq.MaxRetry(3), asynq.Timeout(time.Minute))
 	require.NoError(t, err)
 }
 
@@ -168,11 +173,11 @@ func TestQueueSurvivesARestartOfTheServer(t *testing.T) {
 	require.NoError(t, q.Dispatch(t.Context(), job))
 	server.Kill()
 	require.Error(t, q.Dispatch(t.Context(), dispatchertest.Job(prover, 2, 1)))
-	_, err := q.Status(t.Context(), job.TaskID, job.Attempt)
+	_, err := q.Status(t.Context(), job.ID())
 	require.Error(t, err, "silence is not an answer")
 	server.Restart()
 	require.Eventually(t, func() bool {
-		s, err := q.Status(t.Context(), job.TaskID, job.Attempt)
+		s, err := q.Status(t.Context(), job.ID())
 		return err == nil && s.Pending
 	}, 20*time.Second, 20*time.Millisecond)
 }

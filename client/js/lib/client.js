@@ -17,10 +17,22 @@ export class GristmillError extends Error {
 
   /** Whether the same bytes may be accepted later. */
   get retryable() {
-    return this.status === 429 || this.status >= 500;
+    return this.status === 429 || this.status === 408 || this.status >= 500;
   }
 }
 
+/**
+ * An answer that says success and is not what was asked for: from something that
+ * stands before the sequencer, or the wrong address. Asking again does not help.
+ */
+export class WrongAnswer extends Error {
+  constructor(message, options) {
+    super(message, options);
+    this.name = 'WrongAnswer';
+  }
+}
+
+// Ends of a message. Only a reorganisation of the chain changes them.
 const FINAL = new Set(['settled', 'refused']);
 
 function pause(ms, signal) {
@@ -41,7 +53,7 @@ function pause(ms, signal) {
 /**
  * A client of one sequencer. Options: fetch, attempts (8), minDelay (200 ms),
  * maxDelay (10 s), pollInterval (1 s), timeout (30 s for one request). Requests are repeated
- * after 429, 5xx and network errors: sending a message twice is harmless, its
+ * after 408, 429, 5xx and network errors: sending a message twice is harmless, its
  * bytes name it.
  */
 export class Client {
@@ -83,30 +95,48 @@ export class Client {
   /** Sends one message; answers {id, state, duplicate} once it is durable. */
   async send(message, signal) {
     const answer = await this.#request('v1/messages', { body: messageToJSON(message), signal });
-    if (answer.id !== messageId(message)) throw new Error(`the sequencer took ${answer.id}, another message`);
+    if (answer.id !== messageId(message)) throw new WrongAnswer(`the sequencer took ${answer.id}, another message`);
     return answer;
   }
 
   /**
-   * Sends up to 256 messages together. The results stand in their order: {id, state,
-   * duplicate} or {error: GristmillError}. Only messages that may still be
-   * accepted are sent again.
+   * Sends up to 256 messages together, in as many requests as their bytes take. The
+   * results stand in their order: {id, state, duplicate} or {error}. Only messages
+   * that may still be accepted are sent again. When the sequencer cannot be asked to
+   * the end, those without an outcome have that error and the others keep theirs.
    */
   async sendBatch(messages, signal) {
     const results = new Array(messages.length);
     let open = messages.map((_, i) => i);
     for (let attempt = 1; open.length > 0; attempt++) {
-      const body = open.map((i) => messageToJSON(messages[i]));
-      const answer = await this.#request('v1/messages', { body, signal });
-      if (answer.results?.length !== open.length) throw new Error('the sequencer did not answer each message');
-      open.forEach((i, at) => {
-        results[i] = batchResult(messages[i], answer.results[at]);
-      });
-      open = open.filter((i) => results[i].error?.retryable);
+      open = await this.#sendOpen(messages, results, open, signal);
       if (attempt >= this.#options.attempts) break;
       if (open.length > 0) await pause(this.#delay(attempt), signal);
     }
     return results;
+  }
+
+  // Sends the open messages once and gives those that are worth another try.
+  async #sendOpen(messages, results, open, signal) {
+    const again = [];
+    for (let rest = open; rest.length > 0; ) {
+      const { body, count } = packBatch(messages, rest);
+      const part = rest.slice(0, count);
+      try {
+        const answer = await this.#request('v1/messages', { body, signal });
+        if (answer.results?.length !== count) throw new WrongAnswer('the sequencer did not answer each message');
+        part.forEach((i, at) => {
+          results[i] = batchResult(messages[i], answer.results[at]);
+        });
+      } catch (error) {
+        signal?.throwIfAborted();
+        for (const i of rest) results[i] = { error };
+        return []; // the request was repeated already
+      }
+      again.push(...part.filter((i) => results[i].error?.retryable));
+      rest = rest.slice(count);
+    }
+    return again;
   }
 
   /** Where a message is: {id, state, task_id?, reason?, …}. */
@@ -119,7 +149,11 @@ export class Client {
     return this.#request(`v1/tasks/${id}`, { signal });
   }
 
-  /** Waits until a message is settled or refused; onChange sees every state on the way. */
+  /**
+   * Waits until a message is settled or refused; onChange sees every state on the
+   * way. A reorganisation of the chain may take that end back: where it matters,
+   * look again once the settlement is deep enough.
+   */
   async follow(id, { signal, onChange } = {}) {
     for (let last; ; ) {
       const view = await this.message(id, signal);
@@ -143,7 +177,7 @@ export class Client {
         return await this.#once(path, body, signal);
       } catch (err) {
         signal?.throwIfAborted();
-        if (err instanceof GristmillError && !err.retryable) throw err;
+        if (err instanceof WrongAnswer || (err instanceof GristmillError && !err.retryable)) throw err;
         failure = err;
       }
       if (attempt >= this.#options.attempts) throw failure;
@@ -158,8 +192,13 @@ export class Client {
       Object.assign(init, { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
     }
     const response = await this.#options.fetch(new URL(path, this.#base), init);
-    if (response.ok) return response.json();
-    throw await problemOf(response);
+    if (!response.ok) throw await problemOf(response);
+    const text = await response.text();
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new WrongAnswer(`the answer to ${path} is not JSON`, { cause });
+    }
   }
 }
 
@@ -175,8 +214,27 @@ async function problemOf(response) {
   });
 }
 
+// The most bytes of one request: below the 4 MiB that a sequencer takes unless
+// its operator says otherwise.
+const MAX_BODY = 3 << 20;
+
+// The JSON forms of the first open messages, as many as fit in a request.
+function packBatch(messages, open) {
+  const body = [];
+  let size = 2;
+  for (const i of open) {
+    const form = messageToJSON(messages[i]);
+    size += JSON.stringify(form).length + 1;
+    if (body.length > 0 && size > MAX_BODY) break;
+    body.push(form);
+  }
+  return { body, count: body.length };
+}
+
 function batchResult(message, result) {
   if (result.status >= 300) return { error: new GristmillError(result) };
-  if (result.id !== messageId(message)) throw new Error(`the sequencer took ${result.id}, another message`);
+  if (result.id !== messageId(message)) {
+    return { error: new WrongAnswer(`the sequencer took ${result.id}, another message`) };
+  }
   return { id: result.id, state: result.state, duplicate: result.duplicate ?? false };
 }

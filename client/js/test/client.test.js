@@ -86,6 +86,29 @@ test('of a batch only what may still be taken goes again', async (t) => {
   assert.equal(seen[1].body.length, 1);
 });
 
+test('a batch that cannot be sent to the end keeps the outcomes it has', async (t) => {
+  const messages = [signed(1), signed(2)];
+  const ids = messages.map(messageId);
+  const { client } = await scripted(
+    t,
+    [207, { results: [{ status: 202, id: ids[0], state: 'pending' }, { status: 503, code: 'unavailable' }] }],
+    [400, { code: 'malformed' }],
+  );
+  const [first, second] = await client.sendBatch(messages);
+  assert.equal(first.id, ids[0]);
+  assert.equal(second.error.code, 'malformed');
+});
+
+test('repeats after 408 and not after a success that is no JSON', async (t) => {
+  const message = signed(1);
+  const slow = await scripted(t, [408, { code: 'request_timeout' }], taken(messageId(message)));
+  await slow.client.send(message);
+  assert.equal(slow.seen.length, 2);
+  const wrong = await scripted(t, [200, '<html>']);
+  await assert.rejects(wrong.client.send(message), { name: 'WrongAnswer' });
+  assert.equal(wrong.seen.length, 1);
+});
+
 test('follows a message to its end', async (t) => {
   const states = ['pending', 'pending', 'batched', 'settled'];
   const { client } = await scripted(t, ...states.map((state) => [200, { id: '0x01', state }]));

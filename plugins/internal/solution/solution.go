@@ -55,10 +55,14 @@ func (h Header) encode() []byte {
 	return out
 }
 
-// Clear makes the file hold no solution.
-func Clear(f io.WriterAt) error {
-	if _, err := f.WriteAt(make([]byte, headerSize), 0); err != nil {
-		return fmt.Errorf("clear the solution: %w", err)
+// Clear overwrites the whole file, of that size.
+func Clear(f io.WriterAt, size int64) error {
+	zeros := make([]byte, piece*fr.Bytes)
+	for at := int64(0); at < size; at += int64(len(zeros)) {
+		n := min(int64(len(zeros)), size-at)
+		if _, err := f.WriteAt(zeros[:n], at); err != nil {
+			return fmt.Errorf("clear the solution: %w", err)
+		}
 	}
 	return nil
 }
@@ -75,7 +79,10 @@ func Write(f io.WriterAt, h Header, w, a, b, c fr.Vector) error {
 		}
 		for len(v) > 0 {
 			n := min(piece, len(v))
-			if _, err := f.WriteAt(encode(v[:n]), at); err != nil {
+			raw := encode(v[:n])
+			_, err := f.WriteAt(raw, at)
+			clear(raw)
+			if err != nil {
 				return fmt.Errorf("write the solution: %w", err)
 			}
 			at += int64(n) * fr.Bytes
@@ -101,6 +108,13 @@ func encode(v fr.Vector) []byte {
 // Vectors are the parts of a solution.
 type Vectors struct {
 	W, A, B, C fr.Vector
+}
+
+// Clear overwrites the vectors, which hold what a proof keeps secret.
+func (v *Vectors) Clear() {
+	for _, part := range []fr.Vector{v.W, v.A, v.B, v.C} {
+		clear(part[:cap(part)])
+	}
 }
 
 // Read copies a solution out of the file. Whatever the writer does meanwhile,
@@ -130,6 +144,7 @@ func Read(f io.ReaderAt, want Header) (*Vectors, error) {
 	} {
 		*part.v = make(fr.Vector, part.n, part.room)
 		if err := decode(r, *part.v); err != nil {
+			out.Clear()
 			return nil, fmt.Errorf("solution vector %s: %w", part.name, err)
 		}
 	}
@@ -164,6 +179,7 @@ var modulus = func() (q [fr.Limbs]uint64) {
 
 func decode(r io.Reader, v fr.Vector) error {
 	buf := make([]byte, piece*fr.Bytes)
+	defer clear(buf)
 	for done := 0; done < len(v); {
 		n := min(piece, len(v)-done)
 		if _, err := io.ReadFull(r, buf[:n*fr.Bytes]); err != nil {

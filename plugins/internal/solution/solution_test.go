@@ -71,9 +71,22 @@ func TestHeaderIsChecked(t *testing.T) {
 	other.Ticket[0]++
 	_, err := solution.Read(m, other)
 	require.ErrorContains(t, err, "wrong ticket")
-	require.NoError(t, solution.Clear(m))
+	require.NoError(t, solution.Clear(m, int64(len(m))))
 	_, err = solution.Read(m, header)
 	require.ErrorContains(t, err, "wrong magic")
+	require.Equal(t, make(memory, len(m)), m, "nothing of the solution is left")
+	require.Error(t, solution.Clear(m, int64(len(m))+1))
+}
+
+func TestVectorsAreCleared(t *testing.T) {
+	t.Parallel()
+	m, _ := written(t)
+	v, err := solution.Read(m, header)
+	require.NoError(t, err)
+	v.Clear()
+	for _, part := range []fr.Vector{v.W, v.A, v.B, v.C} {
+		require.Equal(t, make(fr.Vector, cap(part)), part[:cap(part)])
+	}
 }
 
 func TestLimbsMustBeCanonical(t *testing.T) {
