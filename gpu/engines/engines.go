@@ -1,0 +1,135 @@
+// Package engines opens proving engines by name, the one place that knows which
+// there are:
+//
+//	cpu         this process, in Go
+//	icicle      a CUDA card through ICICLE, "icicle:1" the second one
+//	icicle-cpu  ICICLE's own processor device, which is there to test the former
+//
+// Those on ICICLE run in a process of their own each, the program
+// gristmill-engine-icicle. An engine that is asked for and not there is an
+// error: nothing is ever proved on another one instead without a word.
+package engines
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/cpu"
+	"github.com/gristmill-zk/gristmill/gpu/remote"
+)
+
+// ErrUnknown is a name that no engine has.
+var ErrUnknown = errors.New("no such proving engine")
+
+// ICICLEProgram is the program of the engines on ICICLE. It is looked for next to
+// this program and then in PATH.
+const ICICLEProgram = "gristmill-engine-icicle"
+
+// icicleEnv is what an engine on ICICLE inherits: where its libraries are, which
+// cards it may see, and where the driver keeps compiled kernels.
+var icicleEnv = []string{"PATH", "HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_CACHE_PATH", "ICICLE_BACKEND_INSTALL_DIR"}
+
+// Options are what engines are opened with.
+type Options struct {
+	// Cores is how many processor cores the CPU engine may use; 0 means all.
+	Cores int
+	// Memory is the budget for resident keys in bytes; 0 is the engine's default.
+	Memory int64
+	// Logger receives what engines in other processes say; nil is slog.Default.
+	Logger *slog.Logger
+}
+
+// Names are the names that Open takes, without a device's number.
+func Names() []string { return []string{cpu.Name, "icicle", "icicle-cpu"} }
+
+// Open opens the engine of a name, which may end in a colon and the number of a
+// device. It fails with ErrUnknown, or with what is missing on this machine.
+func Open(name string, opts Options) (gpu.Engine, error) {
+	kind, number, numbered := strings.Cut(name, ":")
+	index, err := 0, error(nil)
+	if numbered {
+		index, err = strconv.Atoi(number)
+	}
+	if !slices.Contains(Names(), kind) || err != nil || index < 0 || (numbered && kind == cpu.Name) {
+		return nil, fmt.Errorf("%w: %q (there are %s; icicle:1 is the second card)", ErrUnknown, name, strings.Join(Names(), ", "))
+	}
+	if kind == cpu.Name {
+		return cpu.New(cpu.Config{Cores: opts.Cores, Memory: opts.Memory})
+	}
+	device := "cuda"
+	if kind == "icicle-cpu" {
+		device = "cpu"
+	}
+	command := []string{icicleProgram(), "--device", device, "--index", strconv.Itoa(index)}
+	if opts.Memory > 0 {
+		command = append(command, "--memory", strconv.FormatInt(opts.Memory, 10))
+	}
+	return remote.New(remote.Config{Command: command, Env: icicleEnv, Logger: opts.Logger})
+}
+
+// icicleProgram is the path of the program if it lies next to this one, else its
+// name.
+func icicleProgram() string {
+	self, err := os.Executable()
+	if err != nil {
+		return ICICLEProgram
+	}
+	beside := filepath.Join(filepath.Dir(self), ICICLEProgram)
+	info, err := os.Stat(beside)
+	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return ICICLEProgram
+	}
+	return beside
+}
+
+// Device is a device that an engine on ICICLE could prove on.
+type Device struct {
+	Kind    string `json:"kind"` // CUDA or CPU
+	Index   int    `json:"index"`
+	Name    string `json:"name"`
+	ID      string `json:"id"`
+	Runtime string `json:"runtime"`
+}
+
+// Engine is the name that Open takes for the device.
+func (d *Device) Engine() string {
+	if d.Kind == "CPU" {
+		return "icicle-cpu"
+	}
+	return fmt.Sprintf("icicle:%d", d.Index)
+}
+
+// ICICLEDevices asks the engine's program which devices it sees. NoCUDA says why
+// there is no card, where there is none. It fails when the program is not there
+// or does not run.
+func ICICLEDevices(ctx context.Context) (devices []Device, noCUDA string, err error) {
+	cmd := exec.CommandContext(ctx, icicleProgram(), "--list")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil, "", fmt.Errorf("%s is neither next to gristmill nor in PATH: build it with scripts/icicle.sh and scripts/engine-icicle.sh", ICICLEProgram)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("%s --list: %w: %s", ICICLEProgram, err, strings.TrimSpace(stderr.String()))
+	}
+	var listing struct {
+		Devices []Device `json:"devices"`
+		NoCUDA  string   `json:"no_cuda"`
+	}
+	if err := json.Unmarshal(out, &listing); err != nil {
+		return nil, "", fmt.Errorf("%s --list: %w", ICICLEProgram, err)
+	}
+	return listing.Devices, listing.NoCUDA, nil
+}
