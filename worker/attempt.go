@@ -9,15 +9,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/pool"
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
 	"github.com/gristmill-zk/gristmill/internal/groth16vk"
 	"github.com/gristmill-zk/gristmill/plugins/host"
 	"github.com/gristmill-zk/gristmill/wire"
 )
-
-// proofTries is how often an engine is asked for one proof: a fault may pass,
-// two in a row are the engine's or the key's.
-const proofTries = 2
 
 // attempt is one job being worked on.
 type attempt struct {
@@ -61,7 +58,7 @@ func (a *attempt) solve(ctx context.Context, circuit *opened, body []byte) (*hos
 	started := time.Now()
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := a.cfg.Engine.Load(inner, circuit.key); err != nil {
+		if err := a.pool.Load(inner, circuit.key); err != nil {
 			return engineError{err}
 		}
 		return nil
@@ -101,50 +98,41 @@ func clearSolution(s *host.Solution) {
 	whole.Clear()
 }
 
-// prove returns a proof that verifies.
+// prove returns a proof that verifies, whichever device made it.
 func (a *attempt) prove(ctx context.Context, circuit *opened, solution *host.Solution) (*wire.ProofEnvelope, error) {
-	var last error
-	for range proofTries {
-		envelope, err := a.proveOnce(ctx, circuit, solution)
-		if err == nil {
-			return envelope, nil
-		}
-		if ctx.Err() != nil || !(errors.Is(err, groth16vk.ErrInvalid) || errors.Is(err, gpu.ErrDevice)) {
-			return nil, err
-		}
-		a.logger.ErrorContext(ctx, "the engine failed a proof", "attempt", a.job.ID(), "engine", a.cfg.Engine.Info().Name, "error", err)
-		a.observe(EventBadProof, 0, err)
-		last = err
-	}
-	if errors.Is(last, groth16vk.ErrInvalid) {
-		return nil, failure(CodeWrongProof, true, "engine %s on %s made %d proofs that do not verify: check the device, or that proving and verifying key of bundle %s belong together (gristmill plugin inspect): %v",
-			a.cfg.Engine.Info().Name, a.cfg.Engine.Info().Device, proofTries, circuit.Digest, last)
-	}
-	return nil, last
-}
-
-func (a *attempt) proveOnce(ctx context.Context, circuit *opened, solution *host.Solution) (*wire.ProofEnvelope, error) {
 	blinding, err := gpu.NewBlinding()
 	if err != nil {
 		return nil, err
 	}
-	started := time.Now()
 	failpoint.Hit("worker.prove.before")
-	proof, err := a.cfg.Engine.Prove(ctx, gpu.Request{
-		Key:      circuit.key,
-		Solution: gpu.Solution{W: solution.W, A: solution.A, B: solution.B, C: solution.C, NbPublic: solution.Public},
-		Blinding: blinding,
+	made, err := a.pool.Prove(ctx, pool.Task{
+		Request: gpu.Request{
+			Key:      circuit.key,
+			Solution: gpu.Solution{W: solution.W, A: solution.A, B: solution.B, C: solution.C, NbPublic: solution.Public},
+			Blinding: blinding,
+		},
+		Verify: func(proof *gpu.Proof) error { return a.verify(circuit, a.envelope(circuit, solution, proof)) },
+		Failed: func(_ string, err error) { a.observe(EventBadProof, 0, err) },
 	})
 	failpoint.Hit("worker.prove.after")
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, pool.ErrBlocked):
+		// A bundle passed its known answer to get here, and a solution its check:
+		// something is wrong that another attempt here does not mend.
+		blocked := failure(CodeWrongProof, false, "no engine of worker %s makes a proof under bundle %s that verifies; the worker takes no more work for it until it is started again: %v", a.cfg.Name, circuit.Digest, err)
+		a.bundles.block(circuit.Digest, blocked)
+		return nil, blocked
+	case errors.Is(err, pool.ErrWrongProof):
+		return nil, failure(CodeWrongProof, true, "proofs under bundle %s do not verify: check the device (gristmill doctor): %v", circuit.Digest, err)
+	default:
 		return nil, engineError{err}
 	}
-	proved := time.Now()
-	envelope := a.envelope(circuit, solution, proof)
-	if err := a.verify(circuit, envelope); err != nil {
-		return nil, err
-	}
-	envelope.SolveMS, envelope.ProveMS, envelope.VerifyMS = solution.SolveMS, milliseconds(proved.Sub(started)), milliseconds(time.Since(proved))
+	envelope := a.envelope(circuit, solution, made.Proof)
+	envelope.Engine = made.Engine
+	envelope.SolveMS, envelope.ProveMS, envelope.VerifyMS = solution.SolveMS, milliseconds(made.Prove), milliseconds(made.Verify)
 	return envelope, nil
 }
 
@@ -156,7 +144,7 @@ func (a *attempt) envelope(circuit *opened, solution *host.Solution, proof *gpu.
 	return &wire.ProofEnvelope{
 		TaskID: a.job.TaskID, Attempt: a.job.Attempt, Prover: a.job.Prover,
 		Curve: wire.CurveBN254, Proof: wire.NewProof(&proof.Ar, &proof.Bs, &proof.Krs), Outputs: outputs,
-		BundleDigest: circuit.Digest, VKID: circuit.Manifest.VKID, Engine: a.cfg.Engine.Info().Name,
+		BundleDigest: circuit.Digest, VKID: circuit.Manifest.VKID,
 	}
 }
 

@@ -34,6 +34,7 @@ type rig struct {
 	plugins *plugins
 	cfg     worker.Config
 	unit    *service.Unit
+	worker  *worker.Worker
 
 	over chan struct{} // closed when the test is over: nothing may wait any more
 
@@ -64,7 +65,7 @@ func newRigAt(t testing.TB, addr string) *rig {
 	dir := t.TempDir()
 	r.digest = writeBundle(t, dir, nil)
 	r.cfg = worker.Config{
-		Redis: asynq.RedisClientOpt{Addr: addr}, Slots: 2, Engine: engine, Plugins: r.plugins, BundleDir: dir, AllowInsecure: true,
+		Redis: asynq.RedisClientOpt{Addr: addr}, Slots: 2, Devices: []gpu.Engine{engine}, Plugins: r.plugins, BundleDir: dir, AllowInsecure: true,
 		Name: "bench", Poll: 10 * time.Millisecond, Beat: 50 * time.Millisecond, Logger: quiet(), Observe: r.observe,
 	}
 	return r
@@ -125,6 +126,7 @@ func (r *rig) start() *rig {
 	r.t.Helper()
 	w, err := worker.New(r.cfg)
 	require.NoError(r.t, err)
+	r.worker = w
 	r.unit = service.New("worker", w.Run)
 	require.NoError(r.t, r.unit.Start(context.Background()))
 	r.t.Cleanup(func() {
@@ -232,6 +234,11 @@ type spoilt struct {
 
 	mu sync.Mutex
 	n  int
+}
+
+// spoil makes the rig's device one whose proofs are spoilt.
+func (r *rig) spoil(spoil func(n int, proof *gpu.Proof) error) {
+	r.cfg.Devices = []gpu.Engine{&spoilt{Engine: r.cfg.Devices[0], spoil: spoil}}
 }
 
 func (s *spoilt) Prove(ctx context.Context, req gpu.Request) (*gpu.Proof, error) {

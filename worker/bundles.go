@@ -29,8 +29,9 @@ type bundles struct {
 }
 
 type opening struct {
-	mu     sync.Mutex
-	opened *opened
+	mu      sync.Mutex
+	opened  *opened
+	blocked error // why no more work is done under it
 }
 
 // opened is a bundle with what a proof under it needs.
@@ -56,6 +57,9 @@ func (b *bundles) get(ctx context.Context, job *wire.Job) (*opened, error) {
 	b.mu.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.blocked != nil {
+		return nil, o.blocked
+	}
 	if o.opened == nil {
 		loaded, err := b.load(ctx, job)
 		if err != nil {
@@ -64,6 +68,16 @@ func (b *bundles) get(ctx context.Context, job *wire.Job) (*opened, error) {
 		o.opened = loaded
 	}
 	return o.opened, fits(o.opened, job)
+}
+
+// block ends the work under a bundle until the worker is started again.
+func (b *bundles) block(digest wire.Hash, why error) {
+	b.mu.Lock()
+	o := b.open[digest]
+	b.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.blocked = why
 }
 
 func (b *bundles) load(ctx context.Context, job *wire.Job) (*opened, error) {

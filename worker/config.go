@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/pool"
 )
 
 // Config is what a worker needs.
@@ -18,11 +20,20 @@ type Config struct {
 	// Redis is how to reach the queue; required.
 	Redis asynq.RedisConnOpt
 	// Slots is how many jobs are worked on at once: each may hold a plugin
-	// process and a solution in memory. 0 means one more than the engine
-	// proves at once, so that one is solved while the others are proved.
+	// process and a solution in memory. 0 means DefaultSlots.
 	Slots int
-	// Engine makes the proofs; required. The caller closes it, after Run.
-	Engine gpu.Engine
+	// Devices make the proofs, the preferred ones first; at least one. The caller
+	// closes them, after Run.
+	Devices []gpu.Engine
+	// Fallback proves what the devices fail at; nil when the only device is the
+	// processor. The caller closes it, after Run.
+	Fallback gpu.Engine
+	// Unfit says which devices must get no work, as pool.Config has it; nil when
+	// nobody looks.
+	Unfit func(context.Context) (map[string]string, error)
+	// Pool sets the failure policy; its Devices, Fallback, Unfit and Logger are
+	// the ones above. The zero value has the defaults.
+	Pool pool.Config
 	// Plugins solves circuits; required. The caller closes it, after Run.
 	Plugins Plugins
 	// BundleDir holds bundles in directories named by their digest in hex;
@@ -57,12 +68,22 @@ type Config struct {
 
 const maxSlots = 1024
 
+// DefaultSlots is how many jobs keep devices busy: as many as they prove at once,
+// and for each device one that is being solved meanwhile.
+func DefaultSlots(devices []gpu.Engine) int {
+	slots := 0
+	for _, d := range devices {
+		slots += d.Info().Parallel + 1
+	}
+	return min(slots, maxSlots)
+}
+
 func (c *Config) validate() error {
 	switch {
 	case c.Redis == nil:
 		return errors.New("worker: Redis is required")
-	case c.Engine == nil:
-		return errors.New("worker: Engine is required")
+	case len(c.Devices) == 0:
+		return errors.New("worker: Devices is empty: at least one proving engine is required")
 	case c.Plugins == nil:
 		return errors.New("worker: Plugins is required")
 	case c.BundleDir == "":
@@ -71,7 +92,7 @@ func (c *Config) validate() error {
 		return fmt.Errorf("worker: Slots is %d, allowed are 0 to %d", c.Slots, maxSlots)
 	}
 	if c.Slots == 0 {
-		c.Slots = c.Engine.Info().Parallel + 1
+		c.Slots = DefaultSlots(c.Devices)
 	}
 	if c.Name == "" {
 		host, err := os.Hostname()

@@ -3,10 +3,12 @@
 // A worker takes as many jobs at a time as it has slots. For each it fetches
 // the task's messages and checks them against the job, opens the circuit's
 // bundle by the digest that the job names, lets a plugin subprocess solve the
-// circuit, reports "solved", has an engine prove it, verifies the proof with
+// circuit, reports "solved", has a device prove it, verifies the proof with
 // the bundle's verifying key against the public inputs that the job implies,
 // and reports "proved". Solving, proving and verifying of different jobs
-// overlap; how many proofs are made at once is the engine's choice.
+// overlap: while the devices prove as many as they do at once, at least one more
+// is solved for each. A job is only taken from the queue for a free slot, so
+// what this worker cannot do yet stays there for others.
 //
 // Who decides what:
 //   - the scheduler's store says whether an attempt is wanted. The worker keeps
@@ -17,8 +19,11 @@
 //     done with the job;
 //   - nothing from outside is believed: data by its hash and commitment,
 //     bundles by their digest, solutions by the plugin host's checks, proofs by
-//     verification. A proof that does not verify is made once more and then
-//     reported as a failure; it never leaves.
+//     verification. A proof that does not verify never leaves.
+//
+// Which device proves, and what happens when one fails, is gpu/pool's policy:
+// the same device once more, another one, the processor. A bundle under which no
+// engine makes a right proof gets no more work here.
 //
 // What happens on failure: whatever ends an attempt is reported as a failed
 // result with a code, a sentence for the operator, and whether another attempt

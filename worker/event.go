@@ -16,7 +16,7 @@ const (
 	EventFetched  EventKind = "fetched"
 	EventSolved   EventKind = "solved"
 	EventProved   EventKind = "proved"   // and verified, and reported
-	EventBadProof EventKind = "badproof" // a proof did not verify; another try may follow
+	EventBadProof EventKind = "badproof" // a device failed it, or it does not verify; another try may follow
 	EventFailed   EventKind = "failed"
 	EventDropped  EventKind = "dropped" // not wanted any more, or here twice
 )

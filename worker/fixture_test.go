@@ -26,7 +26,10 @@ import (
 	"github.com/gristmill-zk/gristmill/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	engineOrTests()
+	goleak.VerifyTestMain(m)
+}
 
 // counting has the public inputs of every gristmill circuit and one output,
 // the square of the number of messages.

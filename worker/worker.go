@@ -11,6 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/gristmill-zk/gristmill/gpu/pool"
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
 	"github.com/gristmill-zk/gristmill/wire"
 )
@@ -30,6 +31,7 @@ type Worker struct {
 	logger  *slog.Logger
 	fetcher *fetcher
 	bundles *bundles
+	pool    *pool.Pool
 	results *results
 	redis   redis.UniversalClient
 	slots   chan struct{} // one token for each attempt being worked on
@@ -47,21 +49,36 @@ type Worker struct {
 	inFlight map[string]struct{} // ids of jobs
 }
 
-// New checks the configuration. Nothing runs and nothing is connected yet.
+// New checks the configuration. Nothing is connected yet, but the devices may be
+// looked at: call Close if Run is not called.
 func New(cfg Config) (*Worker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Worker{
+	w := &Worker{
 		cfg: cfg, logger: cfg.Logger, slots: make(chan struct{}, cfg.Slots),
 		bundles: newBundles(cfg.BundleDir, cfg.AllowInsecure), inFlight: map[string]struct{}{},
-	}, nil
+	}
+	policy := cfg.Pool
+	policy.Devices, policy.Fallback, policy.Unfit, policy.Logger = cfg.Devices, cfg.Fallback, cfg.Unfit, cfg.Logger
+	var err error
+	if w.pool, err = pool.New(policy); err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	return w, nil
 }
+
+// Devices says how the worker's devices do.
+func (w *Worker) Devices() []pool.Status { return w.pool.Status() }
+
+// Close ends what New started, for a worker that is not run. Run does it itself.
+func (w *Worker) Close() error { return w.pool.Close() }
 
 // Run takes jobs until ctx ends. Then it takes no more, lets the ones at hand
 // go on for the drain timeout, cancels what is left, and returns when every
 // plugin is gone and every result is sent. A second Run fails.
 func (w *Worker) Run(ctx context.Context, ready func()) error {
+	defer func() { _ = w.pool.Close() }() // after drain: nobody proves any more
 	client, ok := w.cfg.Redis.MakeRedisClient().(redis.UniversalClient)
 	if !ok {
 		return fmt.Errorf("worker: %T makes no Redis client", w.cfg.Redis)
@@ -80,8 +97,11 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 	if err := server.Start(asynq.HandlerFunc(w.handle)); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	info := w.cfg.Engine.Info()
-	w.logger.InfoContext(ctx, "worker takes jobs", "name", w.cfg.Name, "slots", w.cfg.Slots, "engine", info.Name, "device", info.Device)
+	for _, d := range w.cfg.Devices {
+		info := d.Info()
+		w.logger.InfoContext(ctx, "worker proves on", "engine", info.Name, "device", info.Device, "id", info.ID, "parallel", info.Parallel)
+	}
+	w.logger.InfoContext(ctx, "worker takes jobs", "name", w.cfg.Name, "slots", w.cfg.Slots)
 	ready()
 	<-ctx.Done()
 	w.drain(server)

@@ -109,7 +109,7 @@ func TestWrongProofNeverLeaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			r.cfg.Engine = &spoilt{Engine: r.cfg.Engine, spoil: func(_ int, p *gpu.Proof) error { spoil(p); return nil }}
+			r.spoil(func(_ int, p *gpu.Proof) error { spoil(p); return nil })
 			r.start()
 			job := r.job(1)
 			r.send(job)
@@ -129,12 +129,12 @@ func TestOneFaultOfTheEngineIsRepeated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			r.cfg.Engine = &spoilt{Engine: r.cfg.Engine, spoil: func(n int, p *gpu.Proof) error {
+			r.spoil(func(n int, p *gpu.Proof) error {
 				if n == 1 {
 					return fault(p)
 				}
 				return nil
-			}}
+			})
 			r.start()
 			job := r.job(1)
 			r.send(job)
@@ -290,7 +290,7 @@ func TestEngineFailuresAreTold(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			r.cfg.Engine = &spoilt{Engine: r.cfg.Engine, spoil: func(int, *gpu.Proof) error { return fmt.Errorf("%w: so it is", c.err) }}
+			r.spoil(func(int, *gpu.Proof) error { return fmt.Errorf("%w: so it is", c.err) })
 			r.start()
 			job := r.job(1)
 			r.send(job)
@@ -368,7 +368,7 @@ func TestConfigNamesTheField(t *testing.T) {
 	t.Parallel()
 	for field, change := range map[string]func(*worker.Config){
 		"Redis":     func(c *worker.Config) { c.Redis = nil },
-		"Engine":    func(c *worker.Config) { c.Engine = nil },
+		"Devices":   func(c *worker.Config) { c.Devices = nil },
 		"Plugins":   func(c *worker.Config) { c.Plugins = nil },
 		"BundleDir": func(c *worker.Config) { c.BundleDir = "" },
 		"Slots":     func(c *worker.Config) { c.Slots = -1 },

@@ -37,9 +37,6 @@ type Config struct {
 	Unfit func(context.Context) (map[string]string, error)
 	// UnfitEvery is how often Unfit is asked; 0 means 15 seconds.
 	UnfitEvery time.Duration
-	// Pressing is how near a deadline must be for a proof to go before all
-	// others; 0 means 1 minute.
-	Pressing time.Duration
 	// Observe is told of each fault and each change of a device; it must not
 	// block. Nil is fine.
 	Observe func(Event)
@@ -81,7 +78,6 @@ func (c *Config) validate() error {
 		{"RestLimit", &c.RestLimit, time.Hour},
 		{"ReviveTimeout", &c.ReviveTimeout, 2 * time.Minute},
 		{"UnfitEvery", &c.UnfitEvery, 15 * time.Second},
-		{"Pressing", &c.Pressing, time.Minute},
 	} {
 		if *d.field < 0 {
 			return fmt.Errorf("pool: %s is %s, negative", d.name, *d.field)

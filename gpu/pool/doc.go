@@ -15,9 +15,8 @@
 // unfit gets none while they do.
 //
 // A device takes as many proofs as it makes at once; others wait in the pool.
-// A free device takes the waiting proof whose deadline presses, else one whose
-// key it has, so that keys are not swapped for each proof, else the oldest. A
-// proof that was passed over several times presses too.
+// A free device takes one whose key it has, so that keys are not swapped for each
+// proof, else the oldest. One that was passed over several times goes first.
 //
 // Verification happens after the device was released, so a device is never idle
 // for it.

@@ -29,6 +29,15 @@ type Result struct {
 	Tries int
 }
 
+// Task is a proof to be made.
+type Task struct {
+	gpu.Request
+	// Verify judges a proof; nothing leaves the pool that it did not accept.
+	Verify func(*gpu.Proof) error
+	// Failed is told of each try that failed, and on which device; nil is fine.
+	Failed func(device string, err error)
+}
+
 // Pool proves on its devices. All methods are safe for concurrent use.
 type Pool struct {
 	cfg      Config
@@ -113,16 +122,16 @@ func (p *Pool) Load(ctx context.Context, key gpu.Key) error {
 	return err
 }
 
-// Prove makes a proof that verify accepts. It fails with the cause of ctx, with
+// Prove makes a proof that the task's Verify accepts. It fails with the cause of ctx, with
 // ErrBlocked, with gpu.ErrClosed, or with the last engine's error when there is
 // nobody left to ask.
-func (p *Pool) Prove(ctx context.Context, req gpu.Request, verify func(*gpu.Proof) error) (*Result, error) {
+func (p *Pool) Prove(ctx context.Context, task Task) (*Result, error) {
 	ctx, end, err := p.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	c := &course{pool: p, req: req, verify: verify}
+	c := &course{pool: p, task: task}
 	return c.run(ctx)
 }
 
@@ -144,9 +153,8 @@ func (p *Pool) begin(ctx context.Context) (context.Context, func(), error) {
 
 // course is the way of one proof through the policy.
 type course struct {
-	pool   *Pool
-	req    gpu.Request
-	verify func(*gpu.Proof) error
+	pool *Pool
+	task Task
 
 	tries  int
 	failed []failure
@@ -164,7 +172,7 @@ func (c *course) run(ctx context.Context) (*Result, error) {
 	same := func(d *device) bool { return d == first && len(c.failed) > 0 && faulty(c.failed[0].err) }
 	other := func(d *device) bool { return d != first }
 	for _, may := range []func(*device) bool{anyone, same, other} {
-		d, err := c.pool.acquire(ctx, c.req.Key.ID, may)
+		d, err := c.pool.acquire(ctx, &c.task, may)
 		if err != nil {
 			return nil, err
 		}
@@ -215,18 +223,21 @@ func (c *course) last(ctx context.Context) (*Result, error) {
 func (c *course) try(ctx context.Context, d *device, release func()) (*Result, error) {
 	c.tries++
 	started := time.Now()
-	proof, err := d.engine.Prove(ctx, c.req)
+	proof, err := d.engine.Prove(ctx, c.task.Request)
 	proved := time.Now()
 	release()
 	if err == nil {
-		if err = c.verify(proof); err != nil {
+		if err = c.task.Verify(proof); err != nil {
 			err = fmt.Errorf("%w: %w", ErrWrongProof, err)
 		}
 	}
 	if err != nil {
 		if ctx.Err() == nil {
 			c.failed = append(c.failed, failure{d, err})
-			c.pool.cfg.Logger.ErrorContext(ctx, "a device failed a proof", "device", d.info.ID, "engine", d.info.Name, "key", c.req.Key.ID, "error", err)
+			if c.task.Failed != nil {
+				c.task.Failed(d.info.ID, err)
+			}
+			c.pool.cfg.Logger.ErrorContext(ctx, "a device failed a proof", "device", d.info.ID, "engine", d.info.Name, "key", c.task.Key.ID, "error", err)
 		}
 		return nil, err
 	}
@@ -251,6 +262,6 @@ func (c *course) done(ctx context.Context, by *device, result *Result) (*Result,
 			c.pool.fault(ctx, f.device, f.err)
 		}
 	}
-	c.pool.proved(by, c.req.Key.ID)
+	c.pool.proved(by, c.task.Key.ID)
 	return result, nil
 }

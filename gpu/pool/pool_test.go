@@ -103,7 +103,10 @@ func right(p *gpu.Proof) error {
 	return nil
 }
 
-func key(n byte) gpu.Request { return gpu.Request{Key: gpu.Key{ID: gpu.KeyID{n}}} }
+// key is a task under one of several keys.
+func key(n byte) pool.Task {
+	return pool.Task{Request: gpu.Request{Key: gpu.Key{ID: gpu.KeyID{n}}}, Verify: right}
+}
 
 func device(why string) error { return fmt.Errorf("%w: %s", gpu.ErrDevice, why) }
 
@@ -138,7 +141,10 @@ func TestPolicy(t *testing.T) {
 			t.Parallel()
 			a, b, last := &card{id: "a", outcomes: c.first}, &card{id: "b", outcomes: c.second}, &card{id: "cpu", outcomes: c.last}
 			p := newPool(t, pool.Config{Devices: []gpu.Engine{a, b}, Fallback: last})
-			result, err := p.Prove(t.Context(), key(1), right)
+			failed := 0
+			task := key(1)
+			task.Failed = func(string, error) { failed++ }
+			result, err := p.Prove(t.Context(), task)
 			require.Equal(t, c.tries, [3]int{len(a.proofs()), len(b.proofs()), len(last.proofs())})
 			status := p.Status()
 			require.Equal(t, c.faults, [2]uint64{status[0].Faults, status[1].Faults})
@@ -150,6 +156,7 @@ func TestPolicy(t *testing.T) {
 			require.Equal(t, c.by, result.Device)
 			require.NoError(t, right(result.Proof))
 			require.Equal(t, c.tries[0]+c.tries[1]+c.tries[2], result.Tries)
+			require.Equal(t, result.Tries-1, failed)
 		})
 	}
 }
@@ -159,7 +166,7 @@ func TestWithoutFallback(t *testing.T) {
 	t.Parallel()
 	a := &card{id: "a", outcomes: []error{errWrong}}
 	p := newPool(t, pool.Config{Devices: []gpu.Engine{a}})
-	_, err := p.Prove(t.Context(), key(1), right)
+	_, err := p.Prove(t.Context(), key(1))
 	require.ErrorIs(t, err, pool.ErrWrongProof)
 	require.NotErrorIs(t, err, pool.ErrBlocked)
 	require.Len(t, a.proofs(), 2)
@@ -186,7 +193,7 @@ func TestQuarantine(t *testing.T) {
 		})
 		require.NoError(t, err)
 		for range 2 {
-			result, err := p.Prove(t.Context(), key(1), right)
+			result, err := p.Prove(t.Context(), key(1))
 			require.NoError(t, err)
 			require.Equal(t, "cpu", result.Device)
 		}
@@ -194,7 +201,7 @@ func TestQuarantine(t *testing.T) {
 		require.ErrorContains(t, p.Status()[0].LastFault, "Xid 79")
 		before := len(a.proofs())
 		a.set(nil)
-		result, err := p.Prove(t.Context(), key(1), right)
+		result, err := p.Prove(t.Context(), key(1))
 		require.NoError(t, err)
 		require.Equal(t, "cpu", result.Device)
 		require.Len(t, a.proofs(), before, "a quarantined device was given work")
@@ -208,7 +215,7 @@ func TestQuarantine(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		require.False(t, p.Status()[0].Quarantined)
-		result, err = p.Prove(t.Context(), key(1), right)
+		result, err = p.Prove(t.Context(), key(1))
 		require.NoError(t, err)
 		require.Equal(t, "a", result.Device)
 		require.NoError(t, p.Close())
@@ -221,11 +228,11 @@ func TestFaultsMustBeInARow(t *testing.T) {
 	a, last := &card{id: "a", outcomes: []error{errWrong, errWrong, nil, errWrong}}, &card{id: "cpu"}
 	p := newPool(t, pool.Config{Devices: []gpu.Engine{a}, Fallback: last, Faults: 2})
 	for range 3 {
-		_, err := p.Prove(t.Context(), key(1), right)
+		_, err := p.Prove(t.Context(), key(1))
 		require.NoError(t, err)
 	}
 	require.False(t, p.Status()[0].Quarantined)
-	_, err := p.Prove(t.Context(), key(1), right)
+	_, err := p.Prove(t.Context(), key(1))
 	require.NoError(t, err)
 	require.True(t, p.Status()[0].Quarantined)
 }
@@ -246,7 +253,7 @@ func TestUnfitDevicesGetNoWork(t *testing.T) {
 		})
 		require.NoError(t, err)
 		by := func() string {
-			result, err := p.Prove(t.Context(), key(1), right)
+			result, err := p.Prove(t.Context(), key(1))
 			require.NoError(t, err)
 			return result.Device
 		}
@@ -279,48 +286,37 @@ func TestNoDeviceMayWork(t *testing.T) {
 		without, err := pool.New(pool.Config{Devices: []gpu.Engine{&card{id: "a"}}, Unfit: unfit})
 		require.NoError(t, err)
 		synctest.Wait()
-		result, err := with.Prove(t.Context(), key(1), right)
+		result, err := with.Prove(t.Context(), key(1))
 		require.NoError(t, err)
 		require.Equal(t, "cpu", result.Device)
-		_, err = without.Prove(t.Context(), key(1), right)
+		_, err = without.Prove(t.Context(), key(1))
 		require.ErrorIs(t, err, gpu.ErrDevice)
 		require.NoError(t, with.Close())
 		require.NoError(t, without.Close())
 	})
 }
 
-// TestOrder: a device is never given more than it takes, keys stay together,
-// and deadlines that press go first.
+// TestOrder: a device is never given more than it takes, and keys stay together.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := &card{id: "a", parallel: 1, takes: time.Second}
-		p, err := pool.New(pool.Config{Devices: []gpu.Engine{a}, Pressing: 30 * time.Second})
+		p, err := pool.New(pool.Config{Devices: []gpu.Engine{a}})
 		require.NoError(t, err)
 		var calls sync.WaitGroup
-		prove := func(k byte, within time.Duration) {
+		for _, k := range []byte{1, 2, 1, 2, 1} {
 			calls.Go(func() {
-				ctx := t.Context()
-				if within > 0 {
-					var cancel context.CancelFunc
-					ctx, cancel = context.WithTimeout(ctx, within)
-					defer cancel()
-				}
-				_, err := p.Prove(ctx, key(k), right)
+				_, err := p.Prove(t.Context(), key(k))
 				require.NoError(t, err)
 			})
 			synctest.Wait() // so that the calls come in this order
 		}
-		for _, k := range []byte{1, 2, 1, 2, 1} {
-			prove(k, 0)
-		}
-		prove(3, 20*time.Second)
 		calls.Wait()
 		var got []byte
 		for _, id := range a.proofs() {
 			got = append(got, id[0])
 		}
-		require.Equal(t, []byte{1, 3, 1, 1, 2, 2}, got)
+		require.Equal(t, []byte{1, 1, 1, 2, 2}, got)
 		require.Equal(t, 1, a.most)
 		require.NoError(t, p.Close())
 	})
@@ -340,7 +336,7 @@ func TestPassedOver(t *testing.T) {
 				k = 2
 			}
 			calls.Go(func() {
-				_, err := p.Prove(t.Context(), key(k), right)
+				_, err := p.Prove(t.Context(), key(k))
 				require.NoError(t, err)
 			})
 			synctest.Wait()
@@ -367,7 +363,7 @@ func TestSpreadsOverDevices(t *testing.T) {
 		var calls sync.WaitGroup
 		for i := range 8 {
 			calls.Go(func() {
-				_, err := p.Prove(t.Context(), key(byte(i)), right)
+				_, err := p.Prove(t.Context(), key(byte(i)))
 				require.NoError(t, err)
 			})
 		}
@@ -389,20 +385,20 @@ func TestCancelAndClose(t *testing.T) {
 		why := errors.New("not wanted any more")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		errs := make(chan error, 3)
-		go func() { _, err := p.Prove(ctx, key(1), right); errs <- err }()
+		go func() { _, err := p.Prove(ctx, key(1)); errs <- err }()
 		synctest.Wait()
-		go func() { _, err := p.Prove(ctx, key(1), right); errs <- err }() // waits
+		go func() { _, err := p.Prove(ctx, key(1)); errs <- err }() // waits
 		synctest.Wait()
 		cancel(why)
 		require.ErrorIs(t, <-errs, why)
 		require.ErrorIs(t, <-errs, why)
 		require.Zero(t, p.Status()[0].Busy)
-		go func() { _, err := p.Prove(t.Context(), key(1), right); errs <- err }()
+		go func() { _, err := p.Prove(t.Context(), key(1)); errs <- err }()
 		synctest.Wait()
 		require.NoError(t, p.Close())
 		require.ErrorIs(t, <-errs, gpu.ErrClosed)
 		require.NoError(t, p.Close())
-		_, err = p.Prove(t.Context(), key(1), right)
+		_, err = p.Prove(t.Context(), key(1))
 		require.ErrorIs(t, err, gpu.ErrClosed)
 		require.ErrorIs(t, p.Load(t.Context(), key(1).Key), gpu.ErrClosed)
 	})
@@ -446,13 +442,13 @@ func TestRealEngines(t *testing.T) {
 		},
 	})
 	f := enginetest.Get(t, "dense")
-	result, err := p.Prove(t.Context(), f.Request(t), f.Verify)
+	result, err := p.Prove(t.Context(), pool.Task{Request: f.Request(t), Verify: f.Verify})
 	require.NoError(t, err)
 	require.NoError(t, f.Verify(result.Proof))
 	require.Equal(t, "cpu", result.Device)
 	require.Equal(t, 3, result.Tries)
 	<-revived
-	result, err = p.Prove(t.Context(), f.Request(t), f.Verify)
+	result, err = p.Prove(t.Context(), pool.Task{Request: f.Request(t), Verify: f.Verify})
 	require.NoError(t, err)
 	require.Equal(t, "sick", result.Device)
 }

@@ -3,26 +3,23 @@ package pool
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/gristmill-zk/gristmill/gpu"
 )
 
 // waiter is a proof that no device has taken yet.
 type waiter struct {
-	key      gpu.KeyID
-	deadline time.Time // zero when there is none
-	seq      uint64
-	passed   int
-	may      func(*device) bool
-	given    chan *device // buffered; nil: no device may take it
+	key    gpu.KeyID
+	seq    uint64
+	passed int
+	may    func(*device) bool
+	given  chan *device // buffered; nil: no device may take it
 }
 
-// acquire waits for one of the devices that may make a proof under key. It
-// returns nil when none of them is usable. Release the device.
-func (p *Pool) acquire(ctx context.Context, key gpu.KeyID, may func(*device) bool) (*device, error) {
-	w := &waiter{key: key, may: may, given: make(chan *device, 1)}
-	w.deadline, _ = ctx.Deadline()
+// acquire waits for one of the devices that may make a task's proof. It returns
+// nil when none of them is usable. Release the device.
+func (p *Pool) acquire(ctx context.Context, task *Task, may func(*device) bool) (*device, error) {
+	w := &waiter{key: task.Key.ID, may: may, given: make(chan *device, 1)}
 	p.mu.Lock()
 	p.seq++
 	w.seq = p.seq
@@ -85,14 +82,11 @@ func (p *Pool) next() (*waiter, *device) {
 	if len(p.waiting) == 0 {
 		return nil, nil
 	}
-	now := time.Now()
-	order := slices.Clone(p.waiting)
-	slices.SortFunc(order, func(a, b *waiter) int { return p.compare(now, a, b) })
-	// Those that press are served in their order; of the others, one whose key a
-	// free device has goes before.
+	// Waiting is in the order of arrival. The first that a free device may take
+	// goes, unless one comes later whose key the device has.
 	var first *waiter
 	var on *device
-	for _, w := range order {
+	for _, w := range p.waiting {
 		d := p.choose(w)
 		if d == nil {
 			continue
@@ -100,7 +94,10 @@ func (p *Pool) next() (*waiter, *device) {
 		if first == nil {
 			first, on = w, d
 		}
-		if p.presses(now, w) || d.has(w.key) {
+		switch {
+		case first.passed >= maxPassed:
+			return first, on
+		case d.has(w.key):
 			if w != first {
 				first.passed++
 			}
@@ -143,28 +140,4 @@ func (p *Pool) prefer(key gpu.KeyID) *device {
 		}
 	}
 	return best
-}
-
-func (p *Pool) presses(now time.Time, w *waiter) bool {
-	return w.passed >= maxPassed || (!w.deadline.IsZero() && w.deadline.Sub(now) < p.cfg.Pressing)
-}
-
-// compare orders pressing proofs by their deadline before all others, and these
-// by age.
-func (p *Pool) compare(now time.Time, a, b *waiter) int {
-	pa, pb := p.presses(now, a), p.presses(now, b)
-	switch {
-	case pa != pb && pa:
-		return -1
-	case pa != pb:
-		return 1
-	case pa && !a.deadline.Equal(b.deadline):
-		if a.deadline.IsZero() || (!b.deadline.IsZero() && a.deadline.After(b.deadline)) {
-			return 1
-		}
-		return -1
-	case a.seq < b.seq:
-		return -1
-	}
-	return 1
 }
