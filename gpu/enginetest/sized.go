@@ -34,7 +34,7 @@ func sized(kind string, log int) (circuit, assignment frontend.Circuit, err erro
 		c := &chain{N: n - 2}
 		return c, c.assign(3, ecc.BN254.ScalarField()), nil
 	case "bits":
-		c := &bits{Words: make([]frontend.Variable, (n-2)/(wordBits+1))}
+		c := &bits{Words: make([]frontend.Variable, n/(wordBits+4))}
 		return c, c.assign(0x0a5f3c99b71e2d4), nil
 	}
 	return nil, nil, fmt.Errorf("no circuit of kind %q", kind)
