@@ -3,8 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
@@ -14,44 +12,18 @@ import (
 	"github.com/gristmill-zk/gristmill/bench/circuits"
 	"github.com/gristmill-zk/gristmill/bench/results"
 	"github.com/gristmill-zk/gristmill/gpu"
-	"github.com/gristmill-zk/gristmill/gpu/cpu"
+	"github.com/gristmill-zk/gristmill/gpu/engines"
 	"github.com/gristmill-zk/gristmill/gpu/remote"
 	"github.com/gristmill-zk/gristmill/gpu/solver"
 )
 
-// icicleProgram is the engine on ICICLE, looked for next to this program and
-// then in PATH. Each engine is a process of its own.
-const icicleProgram = "gristmill-engine-icicle"
-
-// Engines are the engines that this program can open: cpu in this process;
-// icicle on the first CUDA card and icicle-cpu on ICICLE's own processor device,
-// which is there to test the former, each in a process of its own.
+// Engines are the engines that gpu/engines can open.
 func Engines() map[string]Opener {
-	return map[string]Opener{
-		cpu.Name:     func(context.Context) (gpu.Engine, error) { return cpu.New(cpu.Config{}) },
-		"icicle":     openICICLE("cuda"),
-		"icicle-cpu": openICICLE("cpu"),
+	all := map[string]Opener{}
+	for _, name := range engines.Names() {
+		all[name] = func(context.Context) (gpu.Engine, error) { return engines.Open(name, engines.Options{}) }
 	}
-}
-
-func openICICLE(device string) Opener {
-	return func(context.Context) (gpu.Engine, error) {
-		program := icicleProgram
-		if self, err := os.Executable(); err == nil {
-			if beside := filepath.Join(filepath.Dir(self), icicleProgram); isProgram(beside) {
-				program = beside
-			}
-		}
-		return remote.New(remote.Config{
-			Command: []string{program, "--device", device},
-			Env:     []string{"PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "ICICLE_BACKEND_INSTALL_DIR"},
-		})
-	}
-}
-
-func isProgram(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+	return all
 }
 
 // contender is one side of a measurement, an engine or a peer.

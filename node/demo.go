@@ -28,7 +28,7 @@ func DemoLocal() LocalOptions {
 	const free = "127.0.0.1:0"
 	return LocalOptions{
 		RPCListen: free, SequencerListen: free, MiningListen: free, SchedulerListen: free,
-		Slots: 1, Threads: 1,
+		Engines: Engines{Slots: 1}, Threads: 1,
 		Mining: Mining{Bits: "1e1fffff", BlockTime: 2 * time.Second, HalfLife: 20 * time.Second},
 		Terms:  Terms{MaxWait: 2 * time.Second, AcceptWindow: 2 * time.Minute, ProveWindow: 10 * time.Minute},
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/gristmill-zk/gristmill/chain"
 	"github.com/gristmill-zk/gristmill/chain/txmgr"
-	"github.com/gristmill-zk/gristmill/gpu/cpu"
 	"github.com/gristmill-zk/gristmill/internal/embedredis"
 	"github.com/gristmill-zk/gristmill/miner"
 	"github.com/gristmill-zk/gristmill/plugins/host"
@@ -164,17 +163,16 @@ const embeddedLostAfter = 4 * time.Second
 
 // workerParts is what a worker is made of.
 type workerParts struct {
-	redis asynq.RedisClientOpt
-	slots int // 0: one more than the engine proves at once
-	name  string
-	cores int           // of the engine; 0: all
-	drain time.Duration // 0: the worker's default
+	redis   asynq.RedisClientOpt
+	engines Engines
+	name    string
+	drain   time.Duration // 0: the worker's default
 	// insecure takes bundles with keys that one machine made by itself.
 	insecure bool
 	observe  func(worker.Event)
 }
 
-// startWorker starts a worker with the processor's engine.
+// startWorker starts a worker.
 func startWorker(ctx context.Context, g *group, p workerParts) error {
 	if p.name == "" {
 		name, err := os.Hostname()
@@ -186,28 +184,24 @@ func startWorker(ctx context.Context, g *group, p workerParts) error {
 	if err := g.lock("worker-" + lockName(p.name)); err != nil {
 		return err
 	}
-	engine, err := cpu.New(cpu.Config{Cores: p.cores})
-	if err != nil {
+	cfg := worker.Config{
+		Redis: p.redis, BundleDir: g.opts.Dir.Path("bundles"), AllowInsecure: p.insecure, Name: p.name, DrainTimeout: p.drain,
+		Observe: p.observe, Logger: g.opts.Logger,
+	}
+	if err := p.engines.open(g, &cfg); err != nil {
 		return err
 	}
-	g.onClose(engine.Close)
-	if p.slots == 0 {
-		// Here, since host and worker have a default each, and must agree.
-		p.slots = engine.Info().Parallel + 1
-	}
-	plugins, err := host.New(host.Config{Slots: p.slots, Logger: g.opts.Logger})
+	plugins, err := host.New(host.Config{Slots: cfg.Slots, Logger: g.opts.Logger})
 	if err != nil {
 		return err
 	}
 	g.onClose(plugins.Close)
-	w, err := worker.New(worker.Config{
-		Redis: p.redis, Slots: p.slots, Engine: engine, Plugins: worker.HostPlugins(plugins),
-		BundleDir: g.opts.Dir.Path("bundles"), AllowInsecure: p.insecure, Name: p.name, DrainTimeout: p.drain,
-		Observe: p.observe, Logger: g.opts.Logger,
-	})
+	cfg.Plugins = worker.HostPlugins(plugins)
+	w, err := worker.New(cfg)
 	if err != nil {
 		return err
 	}
+	g.onClose(w.Close)
 	return g.start(ctx, "worker", w.Run)
 }
 

@@ -62,7 +62,7 @@ func TestWorkerLogsInToRedis(t *testing.T) {
 		greeting := &told{tell: cancel}
 		err = RunWorker(ctx, WorkerOptions{
 			RoleOptions: RoleOptions{Dir: dir, Out: greeting, Logger: slog.New(slog.NewTextHandler(&logs, nil))},
-			Redis:       flag, Slots: 1, Name: "w",
+			Redis:       flag, Engines: Engines{Slots: 1}, Name: "w",
 		})
 		return greeting.String() + logs.String(), err
 	}

@@ -123,8 +123,8 @@ func RunScheduler(ctx context.Context, opts SchedulerOptions) error {
 // WorkerOptions is a worker as a process of its own.
 type WorkerOptions struct {
 	RoleOptions
+	Engines
 	Redis string
-	Slots int
 	Name  string
 	Drain time.Duration
 	// AllowInsecure takes circuits whose keys one machine made by itself. The
@@ -134,8 +134,8 @@ type WorkerOptions struct {
 
 // RunWorker runs a worker until ctx ends and its tasks are drained.
 func RunWorker(ctx context.Context, opts WorkerOptions) error {
-	if opts.Slots < 1 {
-		return fmt.Errorf("--slots %d: want at least 1", opts.Slots)
+	if err := opts.Engines.validate(); err != nil {
+		return err
 	}
 	return serve(ctx, opts.RoleOptions, "worker", func(ctx context.Context, g *group) (string, error) {
 		redis, err := findQueue(g, opts.Redis)
@@ -147,13 +147,13 @@ func RunWorker(ctx context.Context, opts WorkerOptions) error {
 			return "", err
 		}
 		parts := workerParts{
-			redis: redis, slots: opts.Slots, name: opts.Name, drain: opts.Drain,
+			redis: redis, engines: opts.Engines, name: opts.Name, drain: opts.Drain,
 			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{},
 		}
 		if err := startWorker(ctx, g, parts); err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("working on %d tasks at once, queue at %s", opts.Slots, redis.Addr), nil
+		return fmt.Sprintf("working, queue at %s", redis.Addr), nil
 	})
 }
 

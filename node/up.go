@@ -23,7 +23,7 @@ type LocalOptions struct {
 	MiningListen    string
 	SchedulerListen string
 	Redis           string // host:port or URL; empty: a queue in the process
-	Slots           int
+	Engines         Engines
 	Threads         int    // of the miner; 0: one per core
 	Plugin          string // the meter circuit's binary; empty: found or built
 	Mining          Mining // first start only
@@ -90,8 +90,8 @@ func startLocal(ctx context.Context, g *group, opts LocalOptions, watch observer
 		return nil, err
 	}
 	l := &local{opts: opts, from: map[string]chain.Sender{}}
-	if opts.Slots < 1 {
-		return nil, fmt.Errorf("--slots %d: want at least 1", opts.Slots)
+	if err := opts.Engines.validate(); err != nil {
+		return nil, err
 	}
 	if opts.Redis != "" {
 		var err error
@@ -163,7 +163,7 @@ func (l *local) startRoles(watch observers) func(context.Context, *group) error 
 				return err
 			}
 		}
-		if err := startWorker(ctx, g, workerParts{redis: l.redis, slots: l.opts.Slots, name: "local", insecure: true, observe: watch.worker}); err != nil {
+		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, name: "local", insecure: true, observe: watch.worker}); err != nil {
 			return err
 		}
 		return startMiner(ctx, g, miner.Source(l.sequencer), l.opts.Threads, watch.rate)

@@ -44,7 +44,7 @@ type Report struct {
 	Machine  machine.Machine `json:"machine"`
 	Command  string          `json:"command"`
 	Started  time.Time       `json:"started"`
-	Slots    int             `json:"slots"`
+	Slots    int             `json:"slots"` // 0: the default
 	Tasks    int             `json:"tasks"`
 	Messages int             `json:"messages"`
 	// Seconds is from the first message sent to the last task settled.
@@ -63,7 +63,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		cfg.Progress = func(string) {}
 	}
 	t := newTrace()
-	report := &Report{Machine: machine.Describe(ctx), Command: cfg.Command, Slots: cfg.Up.Slots}
+	report := &Report{Machine: machine.Describe(ctx), Command: cfg.Command, Slots: cfg.Up.Engines.Slots}
 	err := node.RunEmbedded(ctx, cfg.Up, node.Observers{Sequencer: t.onSequencer, Scheduler: t.onScheduler, Worker: t.onWorker},
 		func(ctx context.Context, e node.Embedded) error { return measure(ctx, cfg, e, t, report) })
 	if cause := context.Cause(ctx); cause != nil {

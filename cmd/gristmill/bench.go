@@ -212,8 +212,12 @@ prints tasks per second and the time of each stage. It writes farm.json into
 }
 
 func showFarm(w io.Writer, r *farm.Report) error {
-	fmt.Fprintf(w, "%d tasks, %d messages in %.1f s: %.3f tasks/s, %.2f messages/s, %d slot(s), %s, %d cores\n\n",
-		r.Tasks, r.Messages, r.Seconds, r.TasksPerSecond, r.MessagesPerSecond, r.Slots, r.Machine.CPU, r.Machine.Cores)
+	slots := "slots by default"
+	if r.Slots > 0 {
+		slots = fmt.Sprintf("%d slot(s)", r.Slots)
+	}
+	fmt.Fprintf(w, "%d tasks, %d messages in %.1f s: %.3f tasks/s, %.2f messages/s, %s, %s, %d cores\n\n",
+		r.Tasks, r.Messages, r.Seconds, r.TasksPerSecond, r.MessagesPerSecond, slots, r.Machine.CPU, r.Machine.Cores)
 	rows := make([][]string, len(r.Stages))
 	for i, s := range r.Stages {
 		rows[i] = []string{s.Name, results.Short(s.P50), results.Short(s.P99), results.Short(s.Max), s.What}

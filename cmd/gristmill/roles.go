@@ -266,6 +266,13 @@ What it knows is in DATA_DIR/scheduler; Redis may be wiped at any moment.`,
 	return cmd
 }
 
+// engineFlags are those of every process that proves.
+func engineFlags(flags *pflag.FlagSet, e *node.Engines) {
+	flags.StringSliceVar(&e.Names, "engine", []string{"cpu"}, "what proves, the preferred ones first: cpu, icicle:0 (a CUDA card), icicle-cpu")
+	flags.Int64Var(&e.Memory, "engine-memory", 0, "bytes that each engine may keep proving keys in (0: its own default)")
+	flags.IntVar(&e.Slots, "slots", e.Slots, "tasks worked on at once (0: as many as keep the engines busy)")
+}
+
 func (a *app) workerCommand() *cobra.Command {
 	var opts node.WorkerOptions
 	cmd := &cobra.Command{
@@ -274,8 +281,12 @@ func (a *app) workerCommand() *cobra.Command {
 		Long: `Takes jobs from Redis, runs the project's circuit as a subprocess of its own to
 solve them (checked digest, empty environment, memory limit; killed with this
 process), proves the solution, verifies the proof and sends it back. Circuits
-are bundles in DATA_DIR/bundles, found by the digest that the chain names.`,
-		Example: "  gristmill worker --redis 127.0.0.1:6379 --slots 2",
+are bundles in DATA_DIR/bundles, found by the digest that the chain names.
+
+It proves on the engines that --engine names, each card in a process of its own.
+A proof that fails on one is made there once more, then on another, then on the
+processor; an engine that is asked for and not there is an error.`,
+		Example: "  gristmill worker --redis 127.0.0.1:6379\n  gristmill worker --redis 127.0.0.1:6379 --engine icicle:0,icicle:1",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			role, err := a.roleOptions(node.Endpoints{})
@@ -288,7 +299,7 @@ are bundles in DATA_DIR/bundles, found by the digest that the chain names.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Redis, "redis", "", redisHelp+" (default: the node running on the data directory)")
-	flags.IntVar(&opts.Slots, "slots", 1, "tasks worked on at once")
+	engineFlags(flags, &opts.Engines)
 	flags.StringVar(&opts.Name, "name", "", "what this worker is called (default: the host's name)")
 	flags.BoolVar(&opts.AllowInsecure, "allow-insecure-keys", false, "take circuits whose keys one machine made by itself (always, on a local deployment's own data directory)")
 	flags.DurationVar(&opts.Drain, "drain", time.Minute, "how long tasks under way may take to finish after Ctrl-C")

@@ -13,7 +13,7 @@ func localFlags(flags *pflag.FlagSet, o *node.LocalOptions) {
 	flags.StringVar(&o.MiningListen, "mining-listen", o.MiningListen, "address that outside miners fetch work from")
 	flags.StringVar(&o.SchedulerListen, "scheduler-listen", o.SchedulerListen, "address of the prover's data and status API")
 	flags.StringVar(&o.Redis, "redis", "", redisHelp+" (default: one inside the process)")
-	flags.IntVar(&o.Slots, "slots", 1, "tasks the worker works on at once")
+	engineFlags(flags, &o.Engines)
 	flags.IntVar(&o.Threads, "threads", o.Threads, "mining threads (0: one per core)")
 	flags.StringVar(&o.Plugin, "meter-plugin", "", "the meter circuit's plugin binary (default: plugins/meter next to this program, else built from its source; first start only)")
 	flags.DurationVar(&o.Terms.MaxWait, "max-wait", o.Terms.MaxWait, "how long the first message of a batch waits for others (first start only)")

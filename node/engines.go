@@ -1,0 +1,98 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/cpu"
+	"github.com/gristmill-zk/gristmill/gpu/engines"
+	"github.com/gristmill-zk/gristmill/gpu/health"
+	"github.com/gristmill-zk/gristmill/worker"
+)
+
+// Engines says what a worker proves on.
+type Engines struct {
+	// Names are those of gpu/engines, the preferred ones first; empty is the
+	// processor. With others the processor proves what they fail at.
+	Names []string
+	// Memory is each engine's budget for resident keys in bytes; 0 is its own
+	// default.
+	Memory int64
+	// Slots is how many tasks are worked on at once; 0 is worker.DefaultSlots.
+	Slots int
+}
+
+func (e *Engines) validate() error {
+	switch {
+	case e.Slots < 0:
+		return fmt.Errorf("--slots %d: want at least 1, or 0 for as many as keep the engines busy", e.Slots)
+	case e.Memory < 0:
+		return fmt.Errorf("--engine-memory %d: want bytes, or 0 for the engine's own default", e.Memory)
+	}
+	return nil
+}
+
+// open opens the engines and sets them in cfg. They are closed with the group.
+func (e *Engines) open(g *group, cfg *worker.Config) error {
+	names := e.Names
+	if len(names) == 0 {
+		names = []string{cpu.Name}
+	}
+	open := func(name string) (gpu.Engine, error) {
+		engine, err := engines.Open(name, engines.Options{Memory: e.Memory, Logger: g.opts.Logger})
+		if err != nil {
+			return nil, fmt.Errorf("--engine %s: %w", name, err)
+		}
+		g.onClose(engine.Close)
+		return engine, nil
+	}
+	processor, cards := false, false
+	for _, name := range names {
+		engine, err := open(name)
+		if err != nil {
+			return err
+		}
+		cfg.Devices = append(cfg.Devices, engine)
+		processor = processor || name == cpu.Name
+		cards = cards || name == "icicle" || strings.HasPrefix(name, "icicle:")
+	}
+	if !processor {
+		last, err := open(cpu.Name)
+		if err != nil {
+			return err
+		}
+		cfg.Fallback = last
+	}
+	if cards || os.Getenv(health.FakeEnv) != "" {
+		cfg.Unfit = unfit(health.Open(os.Getenv))
+	}
+	cfg.Slots = e.Slots
+	if cfg.Slots == 0 {
+		cfg.Slots = worker.DefaultSlots(cfg.Devices)
+	}
+	return nil
+}
+
+// unfit names the devices that their readings keep from work, and why.
+func unfit(source health.Source) func(context.Context) (map[string]string, error) {
+	return func(ctx context.Context) (map[string]string, error) {
+		readings, err := source.Read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		bad := map[string]string{}
+		for _, r := range readings {
+			if ok, reasons := health.Healthy(r, health.Limits{}); !ok {
+				texts := make([]string, len(reasons))
+				for i := range reasons {
+					texts[i] = reasons[i].Text
+				}
+				bad[r.UUID] = strings.Join(texts, "; ")
+			}
+		}
+		return bad, nil
+	}
+}
