@@ -266,10 +266,15 @@ What it knows is in DATA_DIR/scheduler; Redis may be wiped at any moment.`,
 	return cmd
 }
 
+const (
+	engineHelp       = "what proves, the preferred ones first: cpu, icicle:0 (a CUDA card), icicle-cpu"
+	engineMemoryHelp = "bytes that each engine may keep proving keys in (0: its own default)"
+)
+
 // engineFlags are those of every process that proves.
 func engineFlags(flags *pflag.FlagSet, e *node.Engines) {
-	flags.StringSliceVar(&e.Names, "engine", []string{"cpu"}, "what proves, the preferred ones first: cpu, icicle:0 (a CUDA card), icicle-cpu")
-	flags.Int64Var(&e.Memory, "engine-memory", 0, "bytes that each engine may keep proving keys in (0: its own default)")
+	flags.StringSliceVar(&e.Names, "engine", []string{"cpu"}, engineHelp)
+	flags.Int64Var(&e.Memory, "engine-memory", 0, engineMemoryHelp)
 	flags.IntVar(&e.Slots, "slots", e.Slots, "tasks worked on at once (0: as many as keep the engines busy)")
 }
 

@@ -80,7 +80,7 @@ func newRoot(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	add("use", a.sendCommand(), a.taskCommand(), a.proofCommand(), a.auditCommand())
 	add("own", a.keyCommand(), a.deviceCommand(), a.projectCommand(), a.proverCommand(), a.pluginCommand())
 	add("role", a.devnetCommand(), a.deployCommand(), a.sequencerCommand(), a.minerCommand(), a.schedulerCommand(), a.workerCommand())
-	root.AddCommand(a.benchCommand(), a.versionCommand())
+	root.AddCommand(a.benchCommand(), a.doctorCommand(), a.gpuCommand(), a.versionCommand())
 	return root
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // The oldest Redis that Asynq's scripts and our keys are tested with.
@@ -14,17 +16,26 @@ const minMajor, minMinor = 6, 2
 // and never drops keys on its own. One that keeps nothing across its restart
 // is only warned about, as the scheduler dispatches again from its store.
 func (q *Queue) Check(ctx context.Context) error {
-	if err := q.redis.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("redis does not answer: %w", err)
-	}
 	if q.cfg.Embedded {
-		return nil
+		return ping(ctx, q.redis)
+	}
+	warning, err := CheckServer(ctx, q.redis)
+	if warning != "" {
+		q.logger.WarnContext(ctx, warning)
+	}
+	return err
+}
+
+// CheckServer says whether a Redis is fit to carry jobs, or is with a warning.
+func CheckServer(ctx context.Context, client redis.UniversalClient) (warning string, err error) {
+	if err := ping(ctx, client); err != nil {
+		return "", err
 	}
 	info := map[string]string{}
 	for _, section := range []string{"server", "memory", "persistence"} {
-		text, err := q.redis.Info(ctx, section).Result()
+		text, err := client.Info(ctx, section).Result()
 		if err != nil {
-			return fmt.Errorf("redis INFO %s: %w", section, err)
+			return "", fmt.Errorf("redis INFO %s: %w", section, err)
 		}
 		for line := range strings.Lines(text) {
 			if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
@@ -33,13 +44,20 @@ func (q *Queue) Check(ctx context.Context) error {
 		}
 	}
 	if err := checkVersion(info["redis_version"]); err != nil {
-		return err
+		return "", err
 	}
 	if policy := info["maxmemory_policy"]; policy != "noeviction" {
-		return fmt.Errorf("redis may evict queued jobs: maxmemory-policy is %q, set it to noeviction (redis-cli CONFIG SET maxmemory-policy noeviction)", policy)
+		return "", fmt.Errorf("redis may evict queued jobs: maxmemory-policy is %q, set it to noeviction (redis-cli CONFIG SET maxmemory-policy noeviction)", policy)
 	}
 	if info["aof_enabled"] != "1" {
-		q.logger.WarnContext(ctx, "redis keeps no append-only file: after its restart every running attempt is dispatched again; set appendonly yes")
+		warning = "redis keeps no append-only file: after its restart every running attempt is dispatched again; set appendonly yes"
+	}
+	return warning, nil
+}
+
+func ping(ctx context.Context, client redis.UniversalClient) error {
+	if err := client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("redis does not answer: %w", err)
 	}
 	return nil
 }
