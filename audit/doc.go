@@ -6,6 +6,11 @@
 // included), coinbases, authorisations, bodies by hash, device signatures and
 // allow-lists at the time of the block, commitments, proofs and payments.
 //
+// What sequencers and provers keep of it themselves (blocks, bodies, proof
+// envelopes) is compared with the chain, where it can be asked for. The end is
+// pinned: the minter's tip and the escrow's sums at the block of the EVM chain
+// that the events were read up to must be what the events lead to.
+//
 // The first thing that is wrong ends the audit as a [*Finding] that says where
 // it is. Trouble in reading (an endpoint that is down) is an ordinary error:
 // it says nothing about the deployment. A body that nobody serves is a finding

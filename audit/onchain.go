@@ -65,9 +65,14 @@ func (s *OnChain) Params(ctx context.Context) (Params, error) {
 // ErrReorganised says that the chain changed under the audit: run it again.
 var ErrReorganised = errors.New("the chain reorganised while it was read")
 
-// Events reads the logs of all contracts up to the head.
+// Events reads the logs of all contracts from the deployment's first block up
+// to the head.
 func (s *OnChain) Events(ctx context.Context, yield func(chain.Event) error) (End, error) {
-	logs, err := cursor.New(cursor.Config{Client: s.deployment.Client(), Addresses: s.deployment.Addresses()})
+	start, err := s.deployment.Start(ctx)
+	if err != nil {
+		return End{}, err
+	}
+	logs, err := cursor.New(cursor.Config{Client: s.deployment.Client(), Addresses: s.deployment.Addresses(), Start: start})
 	if err != nil {
 		return End{}, err
 	}

@@ -46,6 +46,26 @@ func TestRolesFindEachOther(t *testing.T) {
 	require.Equal(t, "http://messages", info.Sequencer)
 }
 
+// TestAMinerFindsTheSequencerOfItsDataDirectory starts the miner first, then the
+// sequencer, then the sequencer again on another port.
+func TestAMinerFindsTheSequencerOfItsDataDirectory(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	source := &foundSource{dir: dir}
+	at := func() string {
+		_, err := source.find()
+		require.NoError(t, err)
+		return source.url
+	}
+	require.Equal(t, "http://"+DefaultMining, at())
+	sequencer := role(t, dir, roleSequencer)
+	require.Equal(t, "http://"+DefaultMining, at())
+	for _, url := range []string{"http://127.0.0.1:1", "http://127.0.0.1:2"} {
+		require.NoError(t, sequencer.record(roleSequencer, Info{Mining: url}))
+		require.Equal(t, url, at())
+	}
+}
+
 // TestWhatKilledProcessesLeftDoesNotCount has the file of a process that was
 // killed lie there, nobody's and then while another starts.
 func TestWhatKilledProcessesLeftDoesNotCount(t *testing.T) {

@@ -179,14 +179,14 @@ type MinerOptions struct {
 // RunMiner mines for a sequencer until ctx ends.
 func RunMiner(ctx context.Context, opts MinerOptions) error {
 	return serve(ctx, opts.RoleOptions, "miner", func(ctx context.Context, g *group) (string, error) {
-		info, err := LoadInfo(g.opts.Dir)
-		if err != nil && !errors.Is(err, ErrNotRunning) && !errors.Is(err, ErrStarting) {
-			return "", err
-		}
-		url := firstOf(opts.Sequencer, info.Mining, "http://"+DefaultMining)
-		source, err := miner.NewHTTPSource(url, nil)
-		if err != nil {
-			return "", err
+		var source miner.Source = &foundSource{dir: g.opts.Dir}
+		from := "the sequencer of " + g.opts.Dir.String()
+		if opts.Sequencer != "" {
+			remote, err := miner.NewHTTPSource(opts.Sequencer, nil)
+			if err != nil {
+				return "", err
+			}
+			source, from = remote, opts.Sequencer
 		}
 		m, err := miner.New(miner.Config{Source: source, Workers: opts.Threads, Logger: g.opts.Logger, OnRate: func(rate float64) {
 			fmt.Fprintf(g.opts.Out, "%s  %.2f MH/s\n", time.Now().Format(time.TimeOnly), rate/1e6)
@@ -194,7 +194,7 @@ func RunMiner(ctx context.Context, opts MinerOptions) error {
 		if err != nil {
 			return "", err
 		}
-		return "mining for " + url, g.start(ctx, "miner", m.Run)
+		return "mining for " + from, g.start(ctx, "miner", m.Run)
 	})
 }
 

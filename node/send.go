@@ -51,7 +51,10 @@ func (s *Session) Send(ctx context.Context, opts SendOptions) (Sent, error) {
 		say = func(string) {}
 	}
 	if s.SequencerURL() == "" {
-		return Sent{}, fmt.Errorf("no sequencer: give --sequencer; %w", ErrNotRunning)
+		if _, err := loadRole(s.opts.Dir, roleSequencer); errors.Is(err, ErrStarting) {
+			return Sent{}, err
+		}
+		return Sent{}, errors.New("no sequencer runs on this data directory: give --sequencer")
 	}
 	to, err := client.NewWithConfig(s.SequencerURL(), client.Config{PollInterval: followEvery, Logger: s.opts.Logger})
 	if err != nil {

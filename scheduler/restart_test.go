@@ -184,16 +184,26 @@ func TestReorganisationTakesTheSettlementBack(t *testing.T) {
 // chain refuses it: nobody but the manager knows, and it must be asked.
 func TestSettlementRefusedAfterAReorganisationIsMadeAnew(t *testing.T) {
 	t.Parallel()
-	for name, order := range map[string]func(*testing.T, *env, *scheduler.Scheduler, wire.Hash){
-		"before it is asked again": func(_ *testing.T, e *env, _ *scheduler.Scheduler, _ wire.Hash) { e.chain.Reorg(1, true) },
-		"after it is asked again": func(t *testing.T, e *env, s *scheduler.Scheduler, id wire.Hash) {
+	for name, c := range map[string]struct {
+		order func(*testing.T, *env, *scheduler.Scheduler, wire.Hash)
+		// asks says that nothing new comes but from asking again after a while.
+		asks bool
+	}{
+		"before it is asked": {func(_ *testing.T, e *env, _ *scheduler.Scheduler, _ wire.Hash) { e.chain.Reorg(1, true) }, false},
+		"while it cannot be asked": {func(t *testing.T, e *env, s *scheduler.Scheduler, id wire.Hash) {
+			e.chain.Set(func(c *fakeChain) { c.unsent = true })
+			e.chain.Reorg(1, true)
+			await(t, s, id, scheduler.Submitted)
+			e.chain.Set(func(c *fakeChain) { c.unsent = false })
+		}, false},
+		"after it is asked": {func(t *testing.T, e *env, s *scheduler.Scheduler, id wire.Hash) {
 			e.chain.Reorg(1, false)
 			require.Eventually(t, func() bool {
 				task, err := s.Store().Task(t.Context(), id)
 				return err == nil && task.State == scheduler.Submitted && task.Gas != 0
 			}, patience, tick, "the journal still has the old receipt")
 			e.chain.Resend()
-		},
+		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -202,18 +212,20 @@ func TestSettlementRefusedAfterAReorganisationIsMadeAnew(t *testing.T) {
 			e.workers(t)
 			id := e.mine(t, me)
 			settledOnce(t, e, s, id)
-			e.chain.Set(func(c *fakeChain) {
+			e.chain.Set(func(chain *fakeChain) {
 				refused := false
-				c.refuse = func(call scheduler.Call) bool {
+				chain.refuse = func(call scheduler.Call) bool {
 					first := call.Kind == scheduler.CallSettle && !refused
 					refused = refused || first
 					return first
 				}
 			})
-			order(t, e, s, id)
+			c.order(t, e, s, id)
 			wentBack(t, s, id, "back from settled")
 			require.Eventually(t, func() bool {
-				hurry(t, s)
+				if c.asks {
+					hurry(t, s)
+				}
 				return e.chain.Settlements(id) == 1
 			}, patience, tick, "the settlement is sent anew")
 			settledOnce(t, e, s, id)

@@ -194,7 +194,8 @@ func TestErrorsAreForPeople(t *testing.T) {
 		`command/project create/0123456789abcdef01234567/version: txmgr: no`:                                                             "project create: txmgr: no",
 		"worker: worker: worker: the queue does not answer":                                                                              "worker: the queue does not answer",
 		`invalid argument "x" for "--slots" flag: strconv.ParseInt: parsing "x": invalid syntax`:                                         `invalid argument "x" for "--slots" flag: "x" is no number of that kind`,
-		"audit: header of block 2: bits":                                                                                                 "audit: header of block 2: bits",
+		"insufficient funds: 0x01 has 1500000000000000000 wei and needs up to 20000000000000000000":                                      "insufficient funds: 0x01 has 1.5 coins and needs up to 20",
+		"audit: header of block 2: bits": "audit: header of block 2: bits",
 	} {
 		require.Equal(t, want, plain(errors.New(have)))
 	}

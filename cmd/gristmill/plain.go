@@ -1,8 +1,12 @@
 package main
 
 import (
+	"fmt"
+	"math/big"
 	"regexp"
 	"strings"
+
+	"github.com/gristmill-zk/gristmill/node"
 )
 
 // commandKeys are the names under which the transaction manager knows a person's
@@ -20,10 +24,23 @@ var libraryWords = []struct {
 	{regexp.MustCompile(`time: (invalid|missing|unknown)`), "$1"},
 }
 
+// weiWords is how the transaction manager says what an account lacks.
+var weiWords = regexp.MustCompile(`has (\d+) wei and needs up to (\d+)`)
+
+// inCoins writes the amounts of weiWords in whole coins.
+func inCoins(text string) string {
+	return weiWords.ReplaceAllStringFunc(text, func(found string) string {
+		amounts := weiWords.FindStringSubmatch(found)
+		has, _ := new(big.Int).SetString(amounts[1], 10)
+		needs, _ := new(big.Int).SetString(amounts[2], 10)
+		return fmt.Sprintf("has %s coins and needs up to %s", node.FormatAmount(has), node.FormatAmount(needs))
+	})
+}
+
 // plain is an error as a person reads it: without the keys that make requests
 // count once, and without a name said twice in a row.
 func plain(err error) string {
-	text := commandKeys.ReplaceAllString(err.Error(), "$1")
+	text := inCoins(commandKeys.ReplaceAllString(err.Error(), "$1"))
 	for _, words := range libraryWords {
 		text = words.from.ReplaceAllString(text, words.to)
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,20 +61,17 @@ type process struct {
 
 // farm is a data directory and what runs on it.
 type farm struct {
-	t        *testing.T
-	dir      string
-	log      *os.File
-	hits     string
-	ports    map[string]string
-	args     []string
-	up       *process
-	extraEnv []string
+	t     *testing.T
+	dir   string
+	log   *os.File
+	ports map[string]string
+	args  []string
+	up    *process
 }
 
 func newFarm(t *testing.T, args ...string) *farm {
 	t.Helper()
 	f := &farm{t: t, dir: filepath.Join(t.TempDir(), "d"), ports: map[string]string{}}
-	f.hits = filepath.Join(t.TempDir(), "hits")
 	logPath := filepath.Join(t.TempDir(), "log")
 	var err error
 	f.log, err = os.Create(logPath)
@@ -113,12 +111,18 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// environ is the test's own environment without any setting of gristmill's but
+// the data directory.
+func (f *farm) environ() []string {
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GRISTMILL_") })
+	return append(env, "GRISTMILL_DATA_DIR="+f.dir)
+}
+
 // run starts gristmill with args on the farm's data directory.
 func (f *farm) run(name string, env []string, args ...string) *process {
 	f.t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), "GRISTMILL_DATA_DIR="+f.dir, "GRISTMILL_FAILPOINT_LOG="+f.hits)
-	cmd.Env = append(append(cmd.Env, f.extraEnv...), env...)
+	cmd.Env = append(f.environ(), env...)
 	fmt.Fprintf(f.log, "\n=== %s %s %v\n", time.Now().Format("15:04:05.000"), strings.Join(args, " "), env)
 	cmd.Stdout, cmd.Stderr = f.log, f.log
 	require.NoError(f.t, cmd.Start())
@@ -207,7 +211,7 @@ func (f *farm) command(args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append(append(os.Environ(), "GRISTMILL_DATA_DIR="+f.dir), f.extraEnv...)
+	cmd.Env = f.environ()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -242,16 +246,6 @@ func (f *farm) deployment() wire.Deployment {
 	}
 	require.NoError(f.t, f.get("/v1/deployment", &answer))
 	return wire.Deployment{ChainID: answer.ChainID, Registry: answer.Registry}
-}
-
-// seen are the failpoints that the farm's processes have passed.
-func (f *farm) seen() map[string]bool {
-	seen := map[string]bool{}
-	data, _ := os.ReadFile(f.hits)
-	for _, name := range strings.Fields(string(data)) {
-		seen[name] = true
-	}
-	return seen
 }
 
 // ledger is what the test's devices know: the messages acknowledged.
