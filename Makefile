@@ -30,7 +30,7 @@ test: ## Install what the tests need and run everything
 	$(MAKE) --no-print-directory check
 
 .PHONY: check
-check: lint test-contracts check-generated test-js test-go test-e2e ## Run everything, the tools being there already
+check: lint test-contracts check-generated test-js test-go test-icicle test-e2e ## Run everything, the tools being there already
 
 .PHONY: lint
 lint: ## go vet, staticcheck, gofmt and govulncheck

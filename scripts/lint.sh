@@ -7,6 +7,7 @@ unformatted=$(git ls-files '*.go' | xargs gofmt -l)
 [[ -z $unformatted ]] || { echo "not formatted (make fmt): $unformatted" >&2; exit 1; }
 go vet ./...
 go vet -tags failpoints,e2e ./internal/... ./sequencer/... ./chain/...
+CGO_ENABLED=1 go vet -tags icicle ./gpu/... ./cmd/gristmill-engine-icicle
 # The bindings are generated; their error strings are abigen's.
 go list ./... | grep -v /chain/bindings | xargs go tool staticcheck
 

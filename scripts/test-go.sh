@@ -9,4 +9,8 @@ fi
 cd "$(dirname "$0")/.."
 
 go test -timeout 20m ./...
-CGO_ENABLED=1 go test -race -short -timeout 20m ./internal/... ./miner/... ./sequencer/... ./scheduler/... ./worker/... ./gpu/... ./plugins/host/... ./chain/... ./client/...
+CGO_ENABLED=1 go test -race -short -timeout 20m ./internal/... ./miner/... ./sequencer/... ./scheduler/... ./worker/... ./plugins/host/... ./chain/... ./client/... \
+  ./gpu/pool ./gpu/health ./gpu/internal/resident
+# Proofs are slow under the race detector: of the engines, what runs at once.
+CGO_ENABLED=1 go test -race -short -timeout 20m -run 'Conformance/.*/(Concurrent|Cancel|Close|Evict|Budget)' ./gpu/cpu
+CGO_ENABLED=1 go test -race -short -timeout 20m -run 'Flight|Faults|Ignores|HeldOff|NothingIsLeft|Slots' ./gpu/remote
