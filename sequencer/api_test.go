@@ -40,6 +40,21 @@ func TestMessageIsTakenOnce(t *testing.T) {
 	}
 }
 
+// TestNumbersMayBeStrings: numbers of some clients end at 2^53.
+func TestNumbersMayBeStrings(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	raw, err := json.Marshal(newDevice(t, wire.SchemeEd25519, 1).message(t, 1, 1<<60+1, "x"))
+	require.NoError(t, err)
+	var form map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(raw, &form))
+	for _, name := range []string{"project", "nonce", "time"} {
+		form[name] = json.RawMessage(`"` + string(form[name]) + `"`)
+	}
+	require.Equal(t, 202, r.post(form).StatusCode)
+	require.Equal(t, 200, r.post(raw).StatusCode, "the same message")
+}
+
 // TestBadMessages sends everything that protocol.md says is refused, and after
 // each a good message that goes through.
 func TestBadMessages(t *testing.T) {

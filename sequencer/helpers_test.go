@@ -162,7 +162,8 @@ func (r *rig) state(id wire.Hash) MessageView {
 	return v
 }
 
-const patience = 20 * time.Second
+// patience is for machines that are busy with other things.
+const patience = time.Minute
 
 func (r *rig) eventually(what string, ok func() bool) {
 	r.t.Helper()

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -113,6 +114,51 @@ func TestLongPollEndsWithTheJob(t *testing.T) {
 	}
 	r.chain.compete()
 	require.NotEqual(t, first.ID, (<-next).ID)
+}
+
+// TestRunningRequestsFinish: the end of the process is not that of the requests
+// it is answering.
+func TestRunningRequestsFinish(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := l.Addr().String()
+	running, release := make(chan struct{}), make(chan struct{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(running)
+		<-release
+		if r.Context().Err() != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, l, handler) }()
+	status := make(chan int, 1)
+	go func() {
+		defer close(status)
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+address, nil)
+		if err != nil {
+			return
+		}
+		transport := &http.Transport{DisableKeepAlives: true}
+		if resp, err := transport.RoundTrip(req); err == nil {
+			status <- resp.StatusCode
+			_ = resp.Body.Close()
+		}
+	}()
+	<-running
+	cancel()
+	require.Eventually(t, func() bool {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, patience, time.Millisecond, "it takes no more requests")
+	close(release)
+	require.Equal(t, http.StatusOK, <-status)
+	require.ErrorIs(t, <-ended, context.Canceled)
 }
 
 // TestServersListen runs the configured listeners.
