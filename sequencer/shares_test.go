@@ -22,11 +22,12 @@ func TestOutOfFundsIsHeldBack(t *testing.T) {
 	ids := r.sendMany(newDevice(t, wire.SchemeEd25519, 1), 1, 8)
 	r.reaches(stateBatched, ids...)
 	r.chain.change(1, func(p *fakeProject) { p.free = big.NewInt(0) })
-	r.mine()
 	r.caughtUp()
 	r.looks()
 	require.Nil(t, r.seq.desk.get(), "there is nothing to mine")
-	require.Empty(t, r.chain.tasks(KindTaskSettled))
+	r.mine()
+	r.looks()
+	require.Zero(t, countEvents[BlockFound](r))
 	r.chain.change(1, func(p *fakeProject) { p.free = big.NewInt(100) })
 	r.reaches(stateSettled, ids...)
 }
@@ -71,9 +72,11 @@ func TestABrokeProjectHoldsUpNobody(t *testing.T) {
 	r.caughtUp()
 	id := r.send(d.message(t, 2, 1, "of the other project"))[0]
 	r.settleAll()
+	r.looks()
 	r.mine()
 	r.reaches(stateSettled, id)
 	require.Equal(t, stateBatched, r.state(broke[0]).State)
+	require.Empty(t, r.chain.lastSkip(), "nothing is mined only to be skipped")
 	r.chain.change(1, func(p *fakeProject) { p.free = big.NewInt(1_000_000) })
 	r.reaches(stateSettled, broke...)
 }

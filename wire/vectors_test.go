@@ -230,7 +230,9 @@ func signed(scheme wire.Scheme, secret byte, project, nonce uint64, payload []by
 }
 
 // fixtureBody has count messages of mixed schemes.
-func fixtureBody(project uint64, count int) wire.Body { return schemeBody(project, count, wire.Schemes()) }
+func fixtureBody(project uint64, count int) wire.Body {
+	return schemeBody(project, count, wire.Schemes())
+}
 
 // schemeBody has count messages of the schemes, in turn.
 func schemeBody(project uint64, count int, schemes []wire.Scheme) wire.Body {
