@@ -12,18 +12,45 @@ import (
 	"github.com/gristmill-zk/gristmill/bench/circuits"
 	"github.com/gristmill-zk/gristmill/bench/results"
 	"github.com/gristmill-zk/gristmill/gpu"
+	"github.com/gristmill-zk/gristmill/gpu/cpu"
 	"github.com/gristmill-zk/gristmill/gpu/engines"
 	"github.com/gristmill-zk/gristmill/gpu/remote"
 	"github.com/gristmill-zk/gristmill/gpu/solver"
 )
 
-// Engines are the engines that gpu/engines can open.
+// tabledName is the CPU engine with its tables of multiples made when a key is
+// loaded. In a worker they are made beside the proofs, once a key is used often; a
+// measurement wants to know which of the two it measures.
+const tabledName = "cpu-tables"
+
+// Engines are the engines that gpu/engines can open, and the CPU engine with its
+// tables.
 func Engines() map[string]Opener {
-	all := map[string]Opener{}
+	all := map[string]Opener{tabledName: openTabled}
 	for _, name := range engines.Names() {
-		all[name] = func(context.Context) (gpu.Engine, error) { return engines.Open(name, engines.Options{}) }
+		all[name] = func(context.Context) (gpu.Engine, error) {
+			return engines.Open(name, engines.Options{WithoutTables: true})
+		}
 	}
 	return all
+}
+
+func openTabled(context.Context) (gpu.Engine, error) {
+	engine, err := cpu.New(cpu.Config{TablesAfter: -1})
+	if err != nil {
+		return nil, err
+	}
+	return &tabled{engine}, nil
+}
+
+// tabled makes a key's tables when it loads it.
+type tabled struct{ *cpu.Engine }
+
+func (t *tabled) Load(ctx context.Context, key gpu.Key) error {
+	if err := t.Engine.Load(ctx, key); err != nil {
+		return err
+	}
+	return t.Tabulate(ctx, key)
 }
 
 // contender is one side of a measurement, an engine or a peer.

@@ -148,7 +148,7 @@ func TestAMissingEngineIsAnErrorBeforeAnythingElse(t *testing.T) {
 	cfg.Engines = []string{"cpu", "cuda"}
 	_, err := Run(t.Context(), cfg)
 	require.ErrorIs(t, err, ErrNoEngine)
-	require.ErrorContains(t, err, `"cuda" is known, there are cpu, icicle, icicle-cpu, gnark`)
+	require.ErrorContains(t, err, `"cuda" is known, there are cpu, cpu-tables, icicle, icicle-cpu, gnark`)
 	missing := errors.New("no driver: install it")
 	cfg.Openers = Engines()
 	cfg.Openers["cuda"] = func(context.Context) (gpu.Engine, error) { return nil, missing }

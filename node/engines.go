@@ -49,7 +49,8 @@ func (e *Engines) open(g *group, cfg *worker.Config) error {
 		g.onClose(engine.Close)
 		return engine, nil
 	}
-	processor, cards := false, false
+	processor := false
+	var cards []string // UUIDs
 	for _, name := range names {
 		engine, err := open(name)
 		if err != nil {
@@ -57,7 +58,9 @@ func (e *Engines) open(g *group, cfg *worker.Config) error {
 		}
 		cfg.Devices = append(cfg.Devices, engine)
 		processor = processor || name == cpu.Name
-		cards = cards || name == "icicle" || strings.HasPrefix(name, "icicle:")
+		if name == "icicle" || strings.HasPrefix(name, "icicle:") {
+			cards = append(cards, engine.Info().ID)
+		}
 	}
 	if !processor {
 		last, err := open(cpu.Name)
@@ -66,8 +69,8 @@ func (e *Engines) open(g *group, cfg *worker.Config) error {
 		}
 		cfg.Fallback = last
 	}
-	if cards || os.Getenv(health.FakeEnv) != "" {
-		cfg.Unfit = unfit(health.Open(os.Getenv))
+	if len(cards) > 0 || os.Getenv(health.FakeEnv) != "" {
+		cfg.Unfit = unfit(health.Open(os.Getenv), cards)
 	}
 	cfg.Slots = e.Slots
 	if cfg.Slots == 0 {
@@ -76,15 +79,21 @@ func (e *Engines) open(g *group, cfg *worker.Config) error {
 	return nil
 }
 
-// unfit names the devices that their readings keep from work, and why.
-func unfit(source health.Source) func(context.Context) (map[string]string, error) {
+// unfit names the devices that their readings keep from work, and why. A card
+// that is not among the readings any more is lost: the driver then knows its bus
+// address only.
+func unfit(source health.Source, cards []string) func(context.Context) (map[string]string, error) {
 	return func(ctx context.Context) (map[string]string, error) {
 		readings, err := source.Read(ctx)
 		if err != nil {
 			return nil, err
 		}
 		bad := map[string]string{}
+		for _, id := range cards {
+			bad[id] = "the driver does not list it any more"
+		}
 		for _, r := range readings {
+			delete(bad, r.UUID)
 			if ok, reasons := health.Healthy(r, health.Limits{}); !ok {
 				texts := make([]string, len(reasons))
 				for i := range reasons {

@@ -68,11 +68,19 @@ func (e *Engine) tabulate(ctx context.Context, id gpu.KeyID, k *residentKey) err
 	k.mu.Unlock()
 	made, err := e.makeTables(ctx, id, k)
 	k.mu.Lock()
+	if made != nil && ctx.Err() == nil {
+		k.tables, k.stop = made, nil
+		k.mu.Unlock()
+		return nil
+	}
+	k.mu.Unlock()
+	if made != nil { // called off at the last moment
+		e.keys.Shrink(id, k)
+		err = context.Cause(ctx)
+	}
+	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.stop = nil
-	if made != nil && ctx.Err() == nil {
-		k.tables = made
-	}
 	return err
 }
 

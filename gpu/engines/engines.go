@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/cpu"
@@ -40,10 +41,17 @@ const ICICLEProgram = "gristmill-engine-icicle"
 // cards it may see, and where the driver keeps compiled kernels.
 var icicleEnv = []string{"PATH", "HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_CACHE_PATH", "ICICLE_BACKEND_INSTALL_DIR"}
 
+// listTimeout is how long the program may take to list devices: seconds, unless
+// the driver hangs.
+const listTimeout = time.Minute
+
 // Options are what engines are opened with.
 type Options struct {
 	// Cores is how many processor cores the CPU engine may use; 0 means all.
 	Cores int
+	// WithoutTables keeps the CPU engine from making tables of multiples for keys
+	// that are used often.
+	WithoutTables bool
 	// Memory is the budget for resident keys in bytes; 0 is the engine's default.
 	Memory int64
 	// Logger receives what engines in other processes say; nil is slog.Default.
@@ -65,7 +73,11 @@ func Open(name string, opts Options) (gpu.Engine, error) {
 		return nil, fmt.Errorf("%w: %q (there are %s; icicle:1 is the second card)", ErrUnknown, name, strings.Join(Names(), ", "))
 	}
 	if kind == cpu.Name {
-		return cpu.New(cpu.Config{Cores: opts.Cores, Memory: opts.Memory})
+		cfg := cpu.Config{Cores: opts.Cores, Memory: opts.Memory}
+		if opts.WithoutTables {
+			cfg.TablesAfter = -1
+		}
+		return cpu.New(cfg)
 	}
 	device := "cuda"
 	if kind == "icicle-cpu" {
@@ -75,7 +87,16 @@ func Open(name string, opts Options) (gpu.Engine, error) {
 	if opts.Memory > 0 {
 		command = append(command, "--memory", strconv.FormatInt(opts.Memory, 10))
 	}
-	return remote.New(remote.Config{Command: command, Env: icicleEnv, Logger: opts.Logger})
+	return remote.New(remote.Config{Command: command, Env: append(cardOrder(), icicleEnv...), Logger: opts.Logger})
+}
+
+// cardOrder numbers cards as nvidia-smi does, by their place on the bus. CUDA's
+// own order is by speed.
+func cardOrder() []string {
+	if os.Getenv("CUDA_DEVICE_ORDER") != "" {
+		return nil
+	}
+	return []string{"CUDA_DEVICE_ORDER=PCI_BUS_ID"}
 }
 
 // icicleProgram is the path of the program if it lies next to this one, else its
@@ -114,7 +135,10 @@ func (d *Device) Engine() string {
 // there is no card, where there is none. It fails when the program is not there
 // or does not run.
 func ICICLEDevices(ctx context.Context) (devices []Device, noCUDA string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, icicleProgram(), "--list")
+	cmd.Env = append(os.Environ(), cardOrder()...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

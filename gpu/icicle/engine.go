@@ -230,12 +230,12 @@ func (e *Engine) prove(ctx context.Context, req *gpu.Request) (*gpu.Proof, error
 	}
 	*staged = key.gather(&req.Solution, *staged)
 	defer clear(*staged)
-	req.Reached("prepared")
 	slot, err := e.takeSlot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { e.slots <- slot }()
+	req.Reached("prepared")
 	p := prover{dev: e.dev, key: key, slot: slot, req: req, scalars: *staged}
 	return p.run(ctx)
 }

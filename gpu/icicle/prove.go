@@ -69,14 +69,15 @@ func (p *prover) run(ctx context.Context) (proof *gpu.Proof, err error) {
 	if err := p.dev.on(func() error { return p.slot.take(p.key.scalarsOnDevice()) }); err != nil {
 		return nil, err
 	}
+	// The roots stay until the streams are empty, which wiping waits for.
+	roots := p.dev.roots()
+	roots.mu.RLock()
+	defer roots.mu.RUnlock()
 	defer func() {
 		if wiped := p.dev.on(p.slot.wipe); wiped != nil {
 			proof, err = nil, errors.Join(err, wiped)
 		}
 	}()
-	roots := p.dev.roots()
-	roots.mu.RLock()
-	defer roots.mu.RUnlock()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.dev.on(func() error { return p.sumWires(ctx) }) })
 	group.Go(func() error { return p.dev.on(func() error { return p.sumQuotient(ctx) }) })

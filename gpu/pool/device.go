@@ -68,10 +68,11 @@ func (p *Pool) fault(ctx context.Context, d *device, why error) {
 	if quarantine {
 		p.quarantine(d)
 	}
+	until := d.retryAt
 	p.mu.Unlock()
 	p.cfg.Observe(Event{Kind: EventFault, Device: d.info.ID, Err: why})
 	if quarantine {
-		p.cfg.Logger.ErrorContext(ctx, "a device goes into quarantine", "device", d.info.ID, "faults", p.cfg.Faults, "until", d.retryAt, "error", why)
+		p.cfg.Logger.ErrorContext(ctx, "a device goes into quarantine", "device", d.info.ID, "faults", p.cfg.Faults, "until", until, "error", why)
 		p.cfg.Observe(Event{Kind: EventQuarantine, Device: d.info.ID, Err: why})
 	}
 }

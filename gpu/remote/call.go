@@ -79,7 +79,7 @@ func (c *child) retire(verdict string) {
 func (c *child) reached(w *call, stage string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w.begun, w.stage, w.since = true, stage, time.Now()
+	w.begun, w.stage, w.since = stage != stageWaits, stage, time.Now()
 	c.progress = w.since
 }
 
@@ -144,6 +144,8 @@ func (c *child) work(ctx context.Context, start *proto.Start, key gpu.Key, progr
 			return nil, c.ignored()
 		case <-c.gone:
 			return nil, c.reason
+		case <-c.doomed:
+			return nil, c.end()
 		}
 	}
 }
@@ -202,7 +204,7 @@ func (x *exchange) handle(ctx context.Context, m *proto.WorkResponse, helpers *s
 	case *proto.WorkResponse_Stage:
 		stage := subprocess.Clean(event.Stage.GetName())
 		x.child.reached(x.call, stage)
-		if x.progress != nil {
+		if x.progress != nil && stage != stageWaits {
 			x.progress(stage)
 		}
 	case *proto.WorkResponse_NeedKey:

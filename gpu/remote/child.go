@@ -42,7 +42,9 @@ type child struct {
 	words   *tail
 	started time.Time
 	gone    chan struct{}
-	reason  error // why it ended; set before gone is closed
+	reason  error         // why it ended; set before gone is closed
+	doomed  chan struct{} // closed when it is killed for what it did
+	doom    sync.Once
 
 	mu       sync.Mutex
 	verdict  string // why it was killed, when it was
@@ -60,7 +62,7 @@ func startChild(ctx context.Context, cfg Config, spawner *subprocess.Spawner, ru
 	defer stop()
 	c := &child{
 		cfg: cfg, log: subprocess.NewLog(cfg.Logger, nil), words: &tail{}, started: time.Now(),
-		gone: make(chan struct{}), calls: map[*call]struct{}{}, progress: time.Now(),
+		gone: make(chan struct{}), doomed: make(chan struct{}), calls: map[*call]struct{}{}, progress: time.Now(),
 	}
 	info, err := c.connect(ctx, spawner, runDir)
 	if err == nil {
@@ -183,16 +185,28 @@ func (c *child) condemn(verdict string) {
 	if c.verdict == "" {
 		c.verdict = verdict
 	}
+	c.doom.Do(func() { close(c.doomed) })
 	c.process.End()
 }
 
 // end waits for a process that was killed and returns why it ended.
 func (c *child) end() error {
+	if err := c.ended(context.Background()); err != nil {
+		return err
+	}
+	return c.reason
+}
+
+// ended waits for a process that was killed. It fails when it does not end, which
+// only a hanging driver can do.
+func (c *child) ended(ctx context.Context) error {
 	timer := time.NewTimer(killPatience)
 	defer timer.Stop()
 	select {
 	case <-c.gone:
-		return c.reason
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-timer.C:
 		return fmt.Errorf("%w: the engine's process %s was killed but does not end: its driver hangs: reset the device or restart the machine",
 			gpu.ErrDevice, c.process.ID())

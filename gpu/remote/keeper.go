@@ -86,13 +86,22 @@ func (k *keeper) running(ctx context.Context) (*child, error) {
 			return wait.child, nil
 		}
 		var held <-chan time.Time
+		var gone, doomed <-chan struct{}
+		if wait.going != nil {
+			gone, doomed = wait.going.gone, wait.going.doomed
+		}
 		if wait.until > 0 {
 			timer := time.NewTimer(wait.until)
 			defer timer.Stop()
 			held = timer.C
 		}
 		select {
-		case <-wait.going:
+		case <-gone:
+		case <-doomed:
+			// It was killed. One that a driver holds on to does not end.
+			if err := wait.going.ended(ctx); err != nil {
+				return nil, err
+			}
 		case <-held:
 		case <-wait.start:
 			if wait.op.err != nil {
@@ -107,7 +116,7 @@ func (k *keeper) running(ctx context.Context) (*child, error) {
 // waiting is what there is, or what is to be waited for.
 type waiting struct {
 	child *child
-	going <-chan struct{} // a process that is about to be gone
+	going *child          // a process that is about to be gone
 	until time.Duration   // a hold-off
 	start <-chan struct{} // a start under way
 	op    *starting
@@ -124,7 +133,7 @@ func (k *keeper) look() (waiting, error) {
 			return waiting{child: c}, nil
 		}
 		if !k.bury() {
-			return waiting{going: c.gone}, nil
+			return waiting{going: c}, nil
 		}
 	}
 	if k.starting == nil {

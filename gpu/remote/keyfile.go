@@ -16,6 +16,9 @@ import (
 // reads a key, besides the engine's own.
 const StageReadKey = "read key"
 
+// stageWaits says that work waits for its turn again. The caller is not told.
+const stageWaits = "waits"
+
 // keyNote is after how many bytes of a key the next note is due.
 const keyNote = 64 << 20
 
@@ -99,5 +102,9 @@ func (r *keyReader) Read(to []byte) (int, error) {
 	return n, err
 }
 
-// Close implements io.Closer; the file stays for the next reader.
-func (r *keyReader) Close() error { return nil }
+// Close implements io.Closer; the file stays for the next reader. What follows
+// may be a wait for room, which is no progress and no fault.
+func (r *keyReader) Close() error {
+	r.work.reached(stageWaits)
+	return nil
+}

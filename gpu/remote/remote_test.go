@@ -108,7 +108,7 @@ func TestStuckProcessIsKilled(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			e := open(t, mode, remote.Config{StallTimeout: time.Second})
+			e := open(t, mode, remote.Config{StallTimeout: 5 * time.Second})
 			_, err := e.Prove(t.Context(), enginetest.Get(t, "dense").Request(t))
 			require.ErrorIs(t, err, gpu.ErrDevice)
 			require.ErrorContains(t, err, want)
@@ -119,7 +119,7 @@ func TestStuckProcessIsKilled(t *testing.T) {
 
 func TestCallsInFlightFallTogether(t *testing.T) {
 	t.Parallel()
-	e := open(t, "hang", remote.Config{StallTimeout: time.Second})
+	e := open(t, "hang", remote.Config{StallTimeout: 5 * time.Second})
 	f := enginetest.Get(t, "dense")
 	errs := make(chan error, 4)
 	for range cap(errs) {

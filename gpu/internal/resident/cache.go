@@ -153,20 +153,22 @@ func (c *Cache[K]) Release(id gpu.KeyID) {
 	c.wake()
 }
 
-// makeRoom trims and then evicts unpinned keys, the least recently used first,
-// until size bytes are free. It does nothing when that would not be enough.
+// makeRoom trims keys and then evicts unpinned ones, the least recently used
+// first, until size bytes are free. It does nothing when that would not be enough.
+// Proofs in flight end with what they began with, so for as long as they take, a
+// key that was trimmed in use holds more than is booked for it.
 func (c *Cache[K]) makeRoom(size int64) bool {
 	pinned := int64(0)
 	for _, e := range c.entries {
 		if e.pins > 0 || e.key == nil {
-			pinned += e.size
+			pinned += e.size - e.extra
 		}
 	}
 	if pinned+size > c.budget {
 		return false
 	}
 	for c.used+size > c.budget {
-		_, fattest := c.oldest(func(e *entry[K]) bool { return e.extra > 0 })
+		fattest := c.fattest()
 		if fattest == nil {
 			break
 		}
@@ -174,17 +176,28 @@ func (c *Cache[K]) makeRoom(size int64) bool {
 		c.shrink(fattest)
 	}
 	for c.used+size > c.budget {
-		id, oldest := c.oldest(func(*entry[K]) bool { return true })
+		id, oldest := c.oldest()
 		c.remove(id, oldest)
 		c.evictions++
 	}
 	return true
 }
 
-// oldest is the least recently used of the unpinned keys that are wanted.
-func (c *Cache[K]) oldest(wanted func(*entry[K]) bool) (id gpu.KeyID, oldest *entry[K]) {
+// fattest is the key that is trimmed next: the least recently used one that has
+// what it can do without, those not in use first.
+func (c *Cache[K]) fattest() (fattest *entry[K]) {
+	for _, e := range c.entries {
+		if e.extra > 0 && (fattest == nil || (e.pins == 0) != (fattest.pins == 0) && e.pins == 0 || (e.pins == 0) == (fattest.pins == 0) && e.last < fattest.last) {
+			fattest = e
+		}
+	}
+	return fattest
+}
+
+// oldest is the least recently used of the unpinned keys.
+func (c *Cache[K]) oldest() (id gpu.KeyID, oldest *entry[K]) {
 	for i, e := range c.entries {
-		if e.pins == 0 && e.key != nil && wanted(e) && (oldest == nil || e.last < oldest.last) {
+		if e.pins == 0 && e.key != nil && (oldest == nil || e.last < oldest.last) {
 			id, oldest = i, e
 		}
 	}
