@@ -177,7 +177,7 @@ func TestClearErrors(t *testing.T) {
 		{"nothing to build", []string{"plugin", "build"}},
 		{"no queue", []string{"worker"}},
 		{"--slots -1", []string{"worker", "--slots", "-1", "--redis", "127.0.0.1:1"}},
-		{"no such proving engine", []string{"bench", "prove", "--engines", "abacus"}},
+		{"engine is not available", []string{"bench", "prove", "--engines", "abacus"}},
 		{"easier than 1e7fffff", []string{"demo", "--genesis-bits", "1f00ffff"}},
 		{"unknown flag: --registry", []string{"deploy", "--registry", "0x0000000000000000000000000000000000000001"}},
 		{"scheme", []string{"device", "new", "x", "--scheme", "rsa"}},
