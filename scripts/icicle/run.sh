@@ -45,6 +45,10 @@ step() {
 	nvidia-smi --query-gpu=name,driver_version,memory.total,power.limit --format=csv 2>/dev/null
 } | tee "$out/host.txt"
 lines=3 step "devices and known answer" known ./gpucheck --device "$device" --index "$index" --known
+if ((status != 0)); then
+	echo "gpu-check: FAILED: the device does not prove a known answer, so there is nothing to measure"
+	exit 1
+fi
 short=()
 [ -z "$quick" ] || short=(-test.short -test.run TestConformance/default)
 step "conformance suite" conformance env GRISTMILL_TEST_DEVICE="${device^^}" ./conformance -test.v "${short[@]}"
