@@ -84,7 +84,7 @@ icicle-cuda: ## The same for NVIDIA's cards (ARCHS='80;86;89;90'); takes a while
 
 .PHONY: test-icicle
 test-icicle: ## Test the ICICLE engine on ICICLE's CPU device
-	scripts/test-icicle.sh
+	scripts/test-icicle.sh $(if $(CI),-short)
 
 .PHONY: gpu-check
 gpu-check: ## Pack dist/gpu-check, whose run.sh checks a GPU host (ARCHS='80;90')
