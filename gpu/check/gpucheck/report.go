@@ -32,7 +32,7 @@ type figure struct {
 	LoadMs      float64 `json:"load_ms"` // a key from memory to ready
 	ColdMs      float64 `json:"cold_ms"` // first proof after that
 	WarmMs      float64 `json:"warm_median_ms"`
-	PerSecond   float64 `json:"proofs_per_s"` // with several requests at once
+	PerSecond   float64 `json:"proofs_per_s"` // of ours with several requests at once, verified meanwhile; of the peer without solving and verifying
 	Verified    int     `json:"verified"`
 	Error       string  `json:"error,omitempty"`
 }
