@@ -158,7 +158,7 @@ var rare = rarely(map[string][]string{
 		"sequencer.refuse.before", "sequencer.refuse.after", "sequencer.split.before", "sequencer.split.after",
 	},
 	"TestKilledAtEveryFailpoint of chain/txmgr": {
-		"txmgr.bump.before", "txmgr.bump.after", "txmgr.gap.before", "txmgr.gap.after",
+		"txmgr.bump.before", "txmgr.bump.after", "txmgr.forget.before", "txmgr.forget.after", "txmgr.gap.before", "txmgr.gap.after",
 		"txmgr.move.before", "txmgr.move.after", "txmgr.reopen.before", "txmgr.reopen.after",
 	},
 })
