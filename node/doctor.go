@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,10 +136,7 @@ func (d *doctor) memoryFiles(context.Context) {
 
 // cards reads NVIDIA's devices.
 func (d *doctor) cards(ctx context.Context) {
-	wanted := false
-	for _, name := range d.opts.Engines.Names {
-		wanted = wanted || name == "icicle" || strings.HasPrefix(name, "icicle:")
-	}
+	wanted := slices.ContainsFunc(d.opts.Engines.Names, engines.OnCard)
 	source := health.Open(os.Getenv)
 	readings, err := source.Read(ctx)
 	if err != nil {
@@ -156,11 +154,7 @@ func (d *doctor) cards(ctx context.Context) {
 		}
 		detail := fmt.Sprintf("%s, %s, driver %s, %.1f GiB", r.Name, r.UUID, r.Driver, float64(r.MemoryTotal)/gib)
 		if ok, reasons := health.Healthy(r, health.Limits{}); !ok {
-			texts := make([]string, len(reasons))
-			for i := range reasons {
-				texts[i] = reasons[i].Text
-			}
-			d.add(what, Fail, "a worker gives it no work while this lasts", "%s: %s", detail, strings.Join(texts, "; "))
+			d.add(what, Fail, "a worker gives it no work while this lasts", "%s: %s", detail, health.Sentence(reasons))
 			continue
 		}
 		d.add(what, OK, "", "%s", detail)

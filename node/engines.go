@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/cpu"
@@ -58,7 +57,7 @@ func (e *Engines) open(g *group, cfg *worker.Config) error {
 		}
 		cfg.Devices = append(cfg.Devices, engine)
 		processor = processor || name == cpu.Name
-		if name == "icicle" || strings.HasPrefix(name, "icicle:") {
+		if engines.OnCard(name) {
 			cards = append(cards, engine.Info().ID)
 		}
 	}
@@ -95,11 +94,7 @@ func unfit(source health.Source, cards []string) func(context.Context) (map[stri
 		for _, r := range readings {
 			delete(bad, r.UUID)
 			if ok, reasons := health.Healthy(r, health.Limits{}); !ok {
-				texts := make([]string, len(reasons))
-				for i := range reasons {
-					texts[i] = reasons[i].Text
-				}
-				bad[r.UUID] = strings.Join(texts, "; ")
+				bad[r.UUID] = health.Sentence(reasons)
 			}
 		}
 		return bad, nil

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -87,11 +86,7 @@ func showCards(w io.Writer, cards []node.Card) error {
 	for i, c := range cards {
 		fit := "fit"
 		if !c.Fit {
-			texts := make([]string, len(c.Reasons))
-			for i := range c.Reasons {
-				texts[i] = c.Reasons[i].Text
-			}
-			fit = "unfit: " + strings.Join(texts, "; ")
+			fit = "unfit: " + health.Sentence(c.Reasons)
 		}
 		if c.Fake {
 			fit += " (FAKE)"

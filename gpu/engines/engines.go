@@ -61,6 +61,12 @@ type Options struct {
 // Names are the names that Open takes, without a device's number.
 func Names() []string { return []string{cpu.Name, "icicle", "icicle-cpu"} }
 
+// OnCard says whether the engine of a name proves on an NVIDIA card.
+func OnCard(name string) bool {
+	kind, _, _ := strings.Cut(name, ":")
+	return kind == "icicle"
+}
+
 // Open opens the engine of a name, which may end in a colon and the number of a
 // device. It fails with ErrUnknown, or with what is missing on this machine.
 func Open(name string, opts Options) (gpu.Engine, error) {

@@ -23,6 +23,13 @@ func TestNames(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
+func TestOnCard(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{"icicle": true, "icicle:1": true, "icicle-cpu": false, "cpu": false, "": false} {
+		require.Equal(t, want, engines.OnCard(name), "%q", name)
+	}
+}
+
 // TestEngineThatIsNotThere: no other engine takes its place.
 func TestEngineThatIsNotThere(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -61,6 +62,15 @@ type Reason struct {
 
 // String is the text.
 func (r Reason) String() string { return r.Text }
+
+// Sentence is all reasons in one line.
+func Sentence(reasons []Reason) string {
+	texts := make([]string, len(reasons))
+	for i := range reasons {
+		texts[i] = reasons[i].Text
+	}
+	return strings.Join(texts, "; ")
+}
 
 // graveXids are the events after which a device's results are not to be trusted
 // or it does not answer any more, until a reset. Others, such as 13, 31, 43 and
