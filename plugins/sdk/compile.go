@@ -11,6 +11,7 @@ import (
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
 
+	"github.com/gristmill-zk/gristmill/internal/bsb22"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -30,11 +31,13 @@ type Description struct {
 	Constraints  uint64   `json:"constraints"`
 	Wires        uint64   `json:"wires"`
 	PublicWires  uint32   `json:"public_wires"`
+	// Commitments is how many gnark commitments the circuit uses, 0 or 1.
+	Commitments uint32 `json:"commitments,omitempty"`
 }
 
 // Compile makes the constraint system of a project. It refuses circuits that
-// could not be settled: with gnark commitments, with too many outputs, or with
-// an output that Define leaves free.
+// could not be settled: with more than one gnark commitment, with too many
+// outputs, or with an output that Define leaves free.
 func Compile(p *Project) (*cs.R1CS, *Description, error) {
 	if err := p.validate(); err != nil {
 		return nil, nil, err
@@ -52,8 +55,8 @@ func Compile(p *Project) (*cs.R1CS, *Description, error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("compile %s: got a %T", p.Name, ccs)
 	}
-	if len(system.GetCommitments().CommitmentIndexes()) != 0 {
-		return nil, nil, fmt.Errorf("compile %s: the circuit uses a gnark commitment, which the on-chain verifier does not take", p.Name)
+	if _, err := bsb22.Of(system); err != nil {
+		return nil, nil, fmt.Errorf("compile %s: %w", p.Name, err)
 	}
 	if free := unboundOutputs(system, 2+len(outputs)); len(free) != 0 {
 		return nil, nil, fmt.Errorf("compile %s: Define does not constrain the output %s", p.Name, nameFree(free, outputs))
@@ -70,6 +73,7 @@ func (p *Project) describe(system *cs.R1CS, outputs []string) *Description {
 		Constraints: uint64(system.GetNbConstraints()),
 		Wires:       uint64(system.GetNbPublicVariables() + system.GetNbSecretVariables() + system.GetNbInternalVariables()),
 		PublicWires: uint32(system.GetNbPublicVariables()),
+		Commitments: uint32(len(system.GetCommitments().CommitmentIndexes())),
 	}
 }
 

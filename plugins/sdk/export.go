@@ -30,6 +30,9 @@ func export(p *Project, dir string) error {
 	if err != nil {
 		return err
 	}
+	if description.Commitments != 0 {
+		return errors.New("export: the circuit uses a gnark commitment, which bundles do not carry")
+	}
 	known, err := knownAnswer(p, system)
 	if err != nil {
 		return err

@@ -199,15 +199,20 @@ func TestCompileRefusesBadCircuits(t *testing.T) {
 			api.AssertIsEqual(c.Total, 1)
 			return nil
 		}, "does not constrain the output extra"},
-		"commitment": {func(api frontend.API, c *sum, _ *sdk.Messages) error {
+		"two commitments": {func(api frontend.API, c *sum, _ *sdk.Messages) error {
 			committer, ok := api.(frontend.Committer)
 			if !ok {
 				return fmt.Errorf("no committer")
 			}
-			v, err := committer.Commit(c.Total, c.Extra)
-			api.AssertIsDifferent(v, 0)
-			return err
-		}, "gnark commitment"},
+			for _, v := range []frontend.Variable{c.Total, c.Extra} {
+				challenge, err := committer.Commit(v)
+				if err != nil {
+					return err
+				}
+				api.AssertIsDifferent(challenge, 0)
+			}
+			return nil
+		}, "2 gnark commitments, at most 1"},
 		"outside payload": {func(_ frontend.API, _ *sum, m *sdk.Messages) error {
 			_, err := m.Items[0].Uint(39, 2)
 			return err

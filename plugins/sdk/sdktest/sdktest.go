@@ -8,17 +8,20 @@
 package sdktest
 
 import (
+	"crypto/sha256"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc"
+	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark/backend/witness"
 	cs "github.com/consensys/gnark/constraint/bn254"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gristmill-zk/gristmill/internal/bsb22"
 	"github.com/gristmill-zk/gristmill/plugins/sdk"
 	"github.com/gristmill-zk/gristmill/wire"
 )
@@ -31,8 +34,9 @@ type Circuit struct {
 	Project     *sdk.Project
 	Description *sdk.Description
 
-	mu     sync.Mutex // gnark's solver keeps state in the system
-	system *cs.R1CS
+	mu         sync.Mutex // gnark's solver keeps state in the system
+	system     *cs.R1CS
+	commitment *bsb22.Commitment // nil if the circuit makes none
 }
 
 // New compiles a project.
@@ -40,7 +44,9 @@ func New(t testing.TB, p *sdk.Project) *Circuit {
 	t.Helper()
 	system, d, err := sdk.Compile(p)
 	require.NoError(t, err)
-	return &Circuit{Project: p, Description: d, system: system}
+	commitment, err := bsb22.Of(system)
+	require.NoError(t, err)
+	return &Circuit{Project: p, Description: d, system: system, commitment: commitment}
 }
 
 // Signer is test device i.
@@ -84,7 +90,9 @@ func (c *Circuit) Check(body *wire.Body) error {
 	return c.Solve(w)
 }
 
-// Solve says whether a witness satisfies the circuit.
+// Solve says whether a witness satisfies the circuit. A circuit that uses a
+// gnark commitment gets its challenge from a point that follows from the
+// committed values; no key is needed.
 func (c *Circuit) Solve(w *sdk.Witness) error {
 	full, err := witness.New(ecc.BN254.ScalarField())
 	if err != nil {
@@ -100,8 +108,18 @@ func (c *Circuit) Solve(w *sdk.Witness) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, err = c.system.Solve(full)
+	_, err = c.system.Solve(full, bsb22.Hint(c.commitment, commit))
 	return err
+}
+
+// commit stands in for the commitment under a proving key: other values give
+// another point, and no values can be found for a point.
+func commit(values fr.Vector) (point bn254.G1Affine, err error) {
+	h := sha256.New()
+	if _, err := values.WriteTo(h); err != nil {
+		return point, err
+	}
+	return bn254.HashToG1(h.Sum(nil), []byte("gristmill sdktest"))
 }
 
 // Set replaces the value of one input, named as in Names.
