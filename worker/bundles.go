@@ -23,6 +23,7 @@ import (
 type bundles struct {
 	dir           string
 	allowInsecure bool
+	trust         *bundle.Policy
 
 	mu   sync.Mutex
 	open map[wire.Hash]*opening
@@ -41,8 +42,8 @@ type opened struct {
 	key gpu.Key
 }
 
-func newBundles(dir string, allowInsecure bool) *bundles {
-	return &bundles{dir: dir, allowInsecure: allowInsecure, open: map[wire.Hash]*opening{}}
+func newBundles(dir string, allowInsecure bool, trust *bundle.Policy) *bundles {
+	return &bundles{dir: dir, allowInsecure: allowInsecure, trust: trust, open: map[wire.Hash]*opening{}}
 }
 
 // get opens the bundle that a job names. A failure is not remembered: the
@@ -94,7 +95,11 @@ func (b *bundles) load(ctx context.Context, job *wire.Job) (*opened, error) {
 	}
 	if whole.Manifest.Keys == bundle.KeysInsecureDev && !b.allowInsecure {
 		return nil, failure(CodeBundleInsecure, false,
-			"bundle %s (%s %s) has keys of an insecure development set-up, which this worker refuses", job.BundleDigest, whole.Manifest.Name, whole.Manifest.Version)
+			"bundle %s (%s %s) has keys of an insecure development set-up, which this worker refuses: its operator may allow them (--allow-insecure-keys)",
+			job.BundleDigest, whole.Manifest.Name, whole.Manifest.Version)
+	}
+	if err := b.trust.Check(whole); err != nil {
+		return nil, failure(CodeBundleUntrusted, false, "bundle %s (%s %s): %v", job.BundleDigest, whole.Manifest.Name, whole.Manifest.Version, err)
 	}
 	vk, err := whole.VerifyingKey()
 	if err != nil {

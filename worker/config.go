@@ -13,6 +13,7 @@ import (
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/pool"
+	"github.com/gristmill-zk/gristmill/plugins/bundle"
 )
 
 // Config is what a worker needs.
@@ -42,6 +43,9 @@ type Config struct {
 	// AllowInsecure takes bundles whose keys one machine made by itself, and
 	// whose proofs anyone who kept its secrets can forge. For development.
 	AllowInsecure bool
+	// Trust is the operator's allow-list of bundles; nil takes every bundle
+	// that the chain names.
+	Trust *bundle.Policy
 	// Name tells this worker from others in results; default is the host's
 	// name and the process id.
 	Name string

@@ -18,6 +18,7 @@ const (
 	CodeBundleMissing   = "bundle_missing"   // this worker does not have the circuit
 	CodeBundleBad       = "bundle_bad"       // its copy of the circuit is damaged
 	CodeBundleInsecure  = "bundle_insecure"  // keys of a development set-up are not allowed here
+	CodeBundleUntrusted = "bundle_untrusted" // the operator's allow-list has neither its signers nor its digest
 	CodeBundleMismatch  = "bundle_mismatch"  // the circuit has another key or other sizes than the project version
 	CodeKeyTooBig       = "key_too_big"      // the proving key exceeds the engine's memory
 	CodeUnsupported     = "unsupported"      // the engine cannot prove this circuit

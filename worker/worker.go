@@ -57,7 +57,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, logger: cfg.Logger, slots: make(chan struct{}, cfg.Slots),
-		bundles: newBundles(cfg.BundleDir, cfg.AllowInsecure), inFlight: map[string]struct{}{},
+		bundles: newBundles(cfg.BundleDir, cfg.AllowInsecure, cfg.Trust), inFlight: map[string]struct{}{},
 	}
 	policy := cfg.Pool
 	policy.Devices, policy.Fallback, policy.Unfit, policy.Logger = cfg.Devices, cfg.Fallback, cfg.Unfit, cfg.Logger

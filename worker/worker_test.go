@@ -309,6 +309,27 @@ func TestInsecureKeysNeedConsent(t *testing.T) {
 	require.False(t, r.fails(job, worker.CodeBundleInsecure).Error.Retry)
 }
 
+// An operator's allow-list stands above what the chain names.
+func TestOnlyTrustedBundlesAreUsed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.Trust = &bundle.Policy{Digests: map[wire.Hash]bool{{7}: true}}
+	r.start()
+	job := r.job(1)
+	r.send(job)
+	failed := r.fails(job, worker.CodeBundleUntrusted).Error
+	require.False(t, failed.Retry)
+	require.Contains(t, failed.Message, "allow-list")
+	require.Zero(t, r.plugins.count())
+
+	trusting := newRig(t)
+	job = trusting.job(1)
+	trusting.cfg.Trust = &bundle.Policy{Digests: map[wire.Hash]bool{job.BundleDigest: true}}
+	trusting.start()
+	trusting.send(job)
+	trusting.await(job, wire.ResultProved)
+}
+
 func TestBundleOnThisMachineIsFoundByItsURI(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

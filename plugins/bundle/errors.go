@@ -16,6 +16,7 @@ var (
 	ErrSize      = errors.New("has a size out of bounds")
 	ErrMismatch  = errors.New("does not belong to the other parts")
 	ErrInsecure  = errors.New("has keys from an insecure development setup")
+	ErrUntrusted = errors.New("is of a bundle that the operator's allow-list refuses")
 )
 
 // Error blames one part of a bundle.

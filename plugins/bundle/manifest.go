@@ -17,13 +17,6 @@ const FormatVersion = 1
 // ManifestName is the file whose SHA-256 identifies the bundle.
 const ManifestName = "manifest.json"
 
-// Keys says where the proving and verifying keys come from.
-type Keys string
-
-// KeysInsecureDev marks keys made by one machine that could forge proofs: the
-// trapdoor was in its memory. Good for development only.
-const KeysInsecureDev Keys = "insecure-dev-setup"
-
 // Names of the parts.
 const (
 	PartCircuit         = "circuit"           // gnark constraint system, as WriteTo writes it
@@ -37,14 +30,15 @@ const (
 // Manifest describes a bundle. Its bytes on disk are what is hashed, so a
 // manifest is never written twice.
 type Manifest struct {
-	Format  int         `json:"format"`
-	Name    string      `json:"name"`
-	Version string      `json:"version"`
-	Keys    Keys        `json:"keys"`
-	VKID    wire.Hash   `json:"vk_id"` // identifier of the verifying key on chain
-	Circuit CircuitInfo `json:"circuit"`
-	Tools   Tools       `json:"tools"`
-	Parts   []Part      `json:"parts"`
+	Format   int           `json:"format"`
+	Name     string        `json:"name"`
+	Version  string        `json:"version"`
+	Keys     Keys          `json:"keys"`
+	Ceremony *CeremonyInfo `json:"ceremony,omitempty"` // with KeysCeremony
+	VKID     wire.Hash     `json:"vk_id"`              // identifier of the verifying key on chain
+	Circuit  CircuitInfo   `json:"circuit"`
+	Tools    Tools         `json:"tools"`
+	Parts    []Part        `json:"parts"`
 }
 
 // CircuitInfo is what a plugin says of its circuit.
@@ -126,8 +120,8 @@ func (m *Manifest) validate() error {
 			return blame(ManifestName, ErrMalformed, "%s must be 1 to %d printable ASCII characters", field, maxNameLength)
 		}
 	}
-	if m.Keys != KeysInsecureDev {
-		return blame(ManifestName, ErrMalformed, "keys are of the unknown kind %q", m.Keys)
+	if err := m.validateKeys(); err != nil {
+		return err
 	}
 	if err := m.Circuit.validate(); err != nil {
 		return err
@@ -168,7 +162,7 @@ func (m *Manifest) validateParts() error {
 	if len(m.Parts) > maxParts {
 		return blame(ManifestName, ErrMalformed, "%d parts, at most %d", len(m.Parts), maxParts)
 	}
-	names, paths := map[string]bool{}, map[string]bool{ManifestName: true}
+	names, paths := map[string]bool{}, map[string]bool{ManifestName: true, SignaturesName: true}
 	for _, p := range m.Parts {
 		if err := p.validate(); err != nil {
 			return err
