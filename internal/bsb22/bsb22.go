@@ -31,9 +31,9 @@ const Most = 1
 
 // Commitment says which wires of a circuit are committed to.
 type Commitment struct {
-	Public    []int // committed public wires, ascending; the constant one is never among them
-	Wires     []int // committed private wires, ascending, in the order of the key's basis
-	Challenge int   // the private wire that holds the challenge
+	Public    []uint32 // committed public wires, ascending; the constant one is never among them
+	Wires     []uint32 // committed private wires, ascending, in the order of the key's basis
+	Challenge uint32   // the private wire that holds the challenge
 }
 
 // Of is the commitment of a circuit, nil if it uses none. A circuit with more,
@@ -47,18 +47,27 @@ func Of(system *cs.R1CS) (*Commitment, error) {
 		return nil, fmt.Errorf("the circuit uses %d gnark commitments, at most %d can be settled", len(infos), Most)
 	}
 	info := &infos[0]
-	c := &Commitment{Public: info.PublicAndCommitmentCommitted, Wires: info.PrivateCommitted, Challenge: info.CommitmentIndex}
 	public := system.GetNbPublicVariables()
 	wires := public + system.GetNbSecretVariables() + system.GetNbInternalVariables()
 	switch {
-	case info.NbPublicCommitted != len(c.Public) || !ascending(c.Public, 1, public):
+	case info.NbPublicCommitted != len(info.PublicAndCommitmentCommitted) || !ascending(info.PublicAndCommitmentCommitted, 1, public):
 		return nil, fmt.Errorf("the circuit's commitment names public wires that it does not have")
-	case len(c.Wires) == 0 || !ascending(c.Wires, public, wires):
+	case len(info.PrivateCommitted) == 0 || !ascending(info.PrivateCommitted, public, wires):
 		return nil, fmt.Errorf("the circuit's commitment names private wires that it does not have")
-	case c.Challenge <= c.Wires[len(c.Wires)-1] || c.Challenge >= wires:
+	case info.CommitmentIndex <= info.PrivateCommitted[len(info.PrivateCommitted)-1] || info.CommitmentIndex >= wires:
 		return nil, fmt.Errorf("the circuit's commitment has its challenge on a wire that it can not be on")
 	}
-	return c, nil
+	return &Commitment{
+		Public: narrow(info.PublicAndCommitmentCommitted), Wires: narrow(info.PrivateCommitted), Challenge: uint32(info.CommitmentIndex),
+	}, nil
+}
+
+func narrow(list []int) []uint32 {
+	out := make([]uint32, len(list))
+	for i, v := range list {
+		out[i] = uint32(v)
+	}
+	return out
 }
 
 // ascending says whether a list has each number once, in order, from low to below high.
@@ -82,7 +91,7 @@ func (c *Commitment) Holds(wires fr.Vector, point *bn254.G1Affine) bool {
 	return challenge.Equal(&wires[c.Challenge])
 }
 
-func pick(wires fr.Vector, at []int) fr.Vector {
+func pick(wires fr.Vector, at []uint32) fr.Vector {
 	values := make(fr.Vector, len(at))
 	for i, wire := range at {
 		values[i] = wires[wire]

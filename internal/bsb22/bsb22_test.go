@@ -55,7 +55,7 @@ func TestHint(t *testing.T) {
 	system := compile(t, 1)
 	c, err := bsb22.Of(system)
 	require.NoError(t, err)
-	require.Equal(t, []int{2}, c.Public)
+	require.Equal(t, []uint32{2}, c.Public)
 	pk, _, err := groth16.Setup(system)
 	require.NoError(t, err)
 	full, err := frontend.NewWitness(&circuit{P: 24, Q: 5, A: [3]frontend.Variable{2, 3, 4}}, ecc.BN254.ScalarField())

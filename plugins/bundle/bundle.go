@@ -279,7 +279,8 @@ func (b *Bundle) Circuit() (*cs.R1CS, error) {
 	c := &b.Manifest.Circuit
 	wires := system.GetNbPublicVariables() + system.GetNbSecretVariables() + system.GetNbInternalVariables()
 	if uint64(system.GetNbConstraints()) != c.Constraints || uint64(wires) != c.Wires ||
-		uint32(system.GetNbPublicVariables()) != c.PublicWires {
+		uint32(system.GetNbPublicVariables()) != c.PublicWires ||
+		len(system.GetCommitments().CommitmentIndexes()) != int(c.Commitments) {
 		return nil, blame(PartCircuit, ErrMismatch, "its sizes are not the manifest's")
 	}
 	return system, nil

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/gristmill-zk/gristmill/internal/bsb22"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -52,6 +53,8 @@ type CircuitInfo struct {
 	Constraints  uint64   `json:"constraints"`
 	Wires        uint64   `json:"wires"`        // including the constant one
 	PublicWires  uint32   `json:"public_wires"` // including the constant one
+	// Commitments is how many gnark commitments the circuit uses, 0 or 1.
+	Commitments uint32 `json:"commitments,omitempty"`
 }
 
 // Tools says what the bundle was made with.
@@ -140,6 +143,9 @@ func (c *CircuitInfo) validate() error {
 	}
 	if n := len(c.Outputs); n < 1 || n > wire.MaxOutputs || uint32(n)+3 != c.PublicWires {
 		return blame(ManifestName, ErrMalformed, "%d outputs and %d public wires do not go together", n, c.PublicWires)
+	}
+	if c.Commitments > bsb22.Most {
+		return blame(ManifestName, ErrMalformed, "circuit.commitments is %d, at most %d", c.Commitments, bsb22.Most)
 	}
 	for _, bound := range []struct {
 		field    string

@@ -4,6 +4,8 @@ import (
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark/constraint"
 	cs "github.com/consensys/gnark/constraint/bn254"
+
+	"github.com/gristmill-zk/gristmill/internal/bsb22"
 )
 
 // Rows are the constraints (L·w)·(R·w) = O·w of a circuit.
@@ -11,6 +13,9 @@ type Rows struct {
 	constraints []constraint.R1C
 	coeffs      []fr.Element
 	wires       int
+
+	// Commitment is the circuit's, nil if it uses none.
+	Commitment *bsb22.Commitment
 }
 
 // Rows reads the constraint system and lists its constraints.
@@ -29,7 +34,11 @@ func (b *Bundle) Rows() (rows *Rows, err error) {
 }
 
 func listRows(system *cs.R1CS, wires int) (*Rows, error) {
-	rows := &Rows{constraints: system.GetR1Cs(), coeffs: system.Coefficients, wires: wires}
+	commitment, err := bsb22.Of(system)
+	if err != nil {
+		return nil, blame(PartCircuit, ErrMalformed, "%v", err)
+	}
+	rows := &Rows{constraints: system.GetR1Cs(), coeffs: system.Coefficients, wires: wires, Commitment: commitment}
 	if len(rows.constraints) != system.GetNbConstraints() {
 		return nil, blame(PartCircuit, ErrMalformed, "it has %d constraints and lists %d",
 			system.GetNbConstraints(), len(rows.constraints))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
+	"github.com/gristmill-zk/gristmill/internal/bsb22"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/internal/solution"
 )
@@ -18,10 +19,12 @@ import (
 type checker struct {
 	x       fr.Element
 	l, r, o fr.Vector
+
+	commitment *bsb22.Commitment // nil if the circuit uses none
 }
 
 func newChecker(rows *bundle.Rows) (*checker, error) {
-	var c checker
+	c := checker{commitment: rows.Commitment}
 	if _, err := c.x.SetRandom(); err != nil {
 		return nil, fmt.Errorf("random element: %w", err)
 	}

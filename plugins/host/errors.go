@@ -15,6 +15,7 @@ const (
 	CodeUnsatisfied Code = "unsatisfied"  // the messages do not satisfy the circuit
 	CodeBadSolution Code = "bad-solution" // what the plugin returned is not a solution of the task
 	CodeCrashed     Code = "crashed"      // the process ended or broke the protocol
+	CodeCommit      Code = "commit"       // the circuit's commitment could not be made, which is not the plugin's doing
 	CodeTimeout     Code = "timeout"      // the task's deadline passed; the process was killed
 	CodeCanceled    Code = "canceled"     // the caller gave up; the process was killed
 	CodeStart       Code = "start"        // the process did not come up as the manifest says
@@ -44,3 +45,12 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Retry says whether another attempt at the same task makes sense.
 func (e *Error) Retry() bool { return e.Code != CodeBadTask && e.Code != CodeUnsatisfied }
+
+// coded is an error whose code is known where it happens.
+type coded struct {
+	code Code
+	err  error
+}
+
+func (e *coded) Error() string { return e.err.Error() }
+func (e *coded) Unwrap() error { return e.err }

@@ -163,6 +163,7 @@ func TestMisbehaviour(t *testing.T) {
 		"wrong binding": {faulty.WrongBinding, host.CodeBadSolution, "public wire 1 (binding)", true},
 		"wrong wire":    {faulty.WrongWire, host.CodeBadSolution, "does not follow from the wires", true},
 		"wrong row":     {faulty.WrongRow, host.CodeBadSolution, "vector C does not follow", true},
+		"unasked":       {faulty.CommitUnasked, host.CodeBadSolution, "asks for a commitment, and the circuit uses none", true},
 		"refuse":        {faulty.Refuse, host.CodeBadTask, "message 0 asks to be refused", false},
 		"unsatisfied":   {faulty.Unsatisfied, host.CodeUnsatisfied, "not satisfied", false},
 	} {

@@ -167,6 +167,7 @@ func (p *process) describe(ctx context.Context) error {
 		{"constraints", d.GetConstraints(), m.Circuit.Constraints},
 		{"wires", d.GetWires(), m.Circuit.Wires},
 		{"public wires", d.GetPublicWires(), m.Circuit.PublicWires},
+		{"commitments", d.GetCommitments(), m.Circuit.Commitments},
 		{"circuit digest", string(d.GetCircuitSha256()), string(part.SHA256[:])},
 	} {
 		if field.got != field.want {
@@ -207,7 +208,9 @@ func (p *process) solve(ctx context.Context, t Task) (*Solution, Code, error) {
 			p.circuit.host.cfg.Logger.WarnContext(ctx, "a solution stays in memory until its process ends", slog.Any("error", err))
 		}
 	}()
-	solved, err := p.call(ctx, t, h.Ticket[:])
+	committing := &committing{of: p.circuit.check.commitment, solution: p.solution, commit: t.Commit}
+	defer committing.clear()
+	solved, err := p.call(ctx, t, h.Ticket[:], committing)
 	if err != nil {
 		code, err := p.classify(ctx, err)
 		return nil, code, err
@@ -228,29 +231,35 @@ func (p *process) solve(ctx context.Context, t Task) (*Solution, Code, error) {
 		return nil, CodeBadSolution, err
 	}
 	public := append(fr.Vector{fr.One(), wire.Binding(t.Deployment, t.ID, t.Prover), commitment}, outputs...)
-	if err := p.circuit.check.check(v, public); err != nil {
+	if err := errors.Join(committing.check(v.W), p.circuit.check.check(v, public)); err != nil {
 		v.Clear()
 		return nil, CodeBadSolution, err
 	}
 	return &Solution{
 		W: v.W, A: v.A, B: v.B, C: v.C, Public: len(public), Outputs: outputs, SolveMS: solved.GetSolveMs(),
+		Commitment: committing.result(),
 	}, "", nil
 }
 
 // call does the RPC and returns its one result.
-func (p *process) call(ctx context.Context, t Task, ticket []byte) (*proto.Solved, error) {
+func (p *process) call(ctx context.Context, t Task, ticket []byte, committing *committing) (*proto.Solved, error) {
 	// The deadline stays on this side: a plugin that is told of it could answer
 	// an instant before it that time is up, and the call would look crashed.
 	parent := ctx
 	ctx, stop := context.WithCancel(context.WithoutCancel(parent))
 	defer stop()
 	defer context.AfterFunc(parent, stop)()
-	stream, err := p.rpc.Solve(ctx, &proto.SolveRequest{
-		TaskId: t.ID[:], ChainId: t.Deployment.ChainID, Registry: t.Deployment.Registry[:], Prover: t.Prover[:],
-		Body: t.Body, DataCommitment: t.DataCommitment[:], Ticket: ticket,
-	}, grpc.MaxCallRecvMsgSize(maxReply), grpc.MaxCallSendMsgSize(proto.MaxMessage))
+	stream, err := p.rpc.Solve(ctx, grpc.MaxCallRecvMsgSize(maxReply), grpc.MaxCallSendMsgSize(proto.MaxMessage))
 	if err != nil {
 		return nil, err
+	}
+	// What can not be sent has its reason in what is received.
+	_ = stream.Send(&proto.SolveRequest{Event: &proto.SolveRequest_Task{Task: &proto.Task{
+		TaskId: t.ID[:], ChainId: t.Deployment.ChainID, Registry: t.Deployment.Registry[:], Prover: t.Prover[:],
+		Body: t.Body, DataCommitment: t.DataCommitment[:], Ticket: ticket,
+	}}})
+	if committing.of == nil {
+		_ = stream.CloseSend()
 	}
 	var solved *proto.Solved
 	for {
@@ -265,10 +274,18 @@ func (p *process) call(ctx context.Context, t Task, ticket []byte) (*proto.Solve
 		case solved != nil:
 			return nil, errors.New("the plugin went on after its result")
 		}
-		if stage := reply.GetProgress().GetStage(); stage != "" && t.Progress != nil {
-			t.Progress(subprocess.Clean(stage))
+		switch event := reply.GetEvent().(type) {
+		case *proto.SolveResponse_Progress:
+			if stage := event.Progress.GetStage(); stage != "" && t.Progress != nil {
+				t.Progress(subprocess.Clean(stage))
+			}
+		case *proto.SolveResponse_Commit:
+			if err := committing.answer(ctx, event.Commit, stream); err != nil {
+				return nil, err
+			}
+		case *proto.SolveResponse_Solved:
+			solved = event.Solved
 		}
-		solved = reply.GetSolved()
 	}
 }
 
@@ -278,6 +295,10 @@ func (p *process) call(ctx context.Context, t Task, ticket []byte) (*proto.Solve
 func (p *process) classify(ctx context.Context, err error) (Code, error) {
 	if ctx.Err() != nil {
 		return endCode(ctx), context.Cause(ctx)
+	}
+	var known *coded
+	if errors.As(err, &known) {
+		return known.code, known.err
 	}
 	text := errors.New(subprocess.Clean(status.Convert(err).Message()))
 	switch status.Code(err) {

@@ -1,6 +1,9 @@
 package host
 
 import (
+	"context"
+
+	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
 	"github.com/gristmill-zk/gristmill/wire"
@@ -14,6 +17,12 @@ type Task struct {
 	Body           []byte       // canonical body; the caller checked its hash
 	DataCommitment wire.Hash    // what the chain says the proof must be about
 
+	// Commit makes the commitment to the values of the circuit's committed wires
+	// under its proving key. It is called at most once, only for a circuit that
+	// uses a gnark commitment, and not after Solve has returned. The values are
+	// lent; an error of it comes back from Solve, wrapped.
+	Commit func(ctx context.Context, values fr.Vector) (bn254.G1Affine, error)
+
 	// Progress is told the stages the plugin reports. Nil is fine.
 	Progress func(stage string)
 }
@@ -26,4 +35,16 @@ type Solution struct {
 	Public  int       // how many of W are public, the constant one included
 	Outputs []fr.Element
 	SolveMS float64 // time in the plugin's solver
+
+	// Commitment is nil unless the circuit uses one.
+	Commitment *Commitment
+}
+
+// Commitment is the checked gnark commitment of a solution: its point is what
+// Task.Commit returned for the values of the wires, and the challenge follows
+// from it and from the committed public inputs.
+type Commitment struct {
+	Wires     []uint32 // committed private wires, ascending; shared, not to be changed
+	Challenge uint32   // the wire that holds the challenge
+	Point     bn254.G1Affine
 }

@@ -85,6 +85,8 @@ type DescribeResponse struct {
 	PublicWires uint32 `protobuf:"varint,11,opt,name=public_wires,json=publicWires,proto3" json:"public_wires,omitempty"`
 	// SHA-256 of the constraint system the plugin was given.
 	CircuitSha256 []byte `protobuf:"bytes,12,opt,name=circuit_sha256,json=circuitSha256,proto3" json:"circuit_sha256,omitempty"`
+	// gnark commitments (BSB22) that the circuit uses, 0 or 1.
+	Commitments   uint32 `protobuf:"varint,13,opt,name=commitments,proto3" json:"commitments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -203,20 +205,20 @@ func (x *DescribeResponse) GetCircuitSha256() []byte {
 	return nil
 }
 
+func (x *DescribeResponse) GetCommitments() uint32 {
+	if x != nil {
+		return x.Commitments
+	}
+	return 0
+}
+
 type SolveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Task identifier (32 bytes) and the deployment it belongs to.
-	TaskId   []byte `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	ChainId  uint64 `protobuf:"varint,2,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
-	Registry []byte `protobuf:"bytes,3,opt,name=registry,proto3" json:"registry,omitempty"`
-	// Address (20 bytes) of the prover the proof is bound to.
-	Prover []byte `protobuf:"bytes,4,opt,name=prover,proto3" json:"prover,omitempty"`
-	// Canonical body of the task.
-	Body []byte `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
-	// Commitment (32 bytes, big-endian) the proof must be about.
-	DataCommitment []byte `protobuf:"bytes,6,opt,name=data_commitment,json=dataCommitment,proto3" json:"data_commitment,omitempty"`
-	// Random value (16 bytes) the solution's header must repeat.
-	Ticket        []byte `protobuf:"bytes,7,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*SolveRequest_Task
+	//	*SolveRequest_Committed
+	Event         isSolveRequest_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -251,49 +253,138 @@ func (*SolveRequest) Descriptor() ([]byte, []int) {
 	return file_plugin_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *SolveRequest) GetTaskId() []byte {
+func (x *SolveRequest) GetEvent() isSolveRequest_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *SolveRequest) GetTask() *Task {
+	if x != nil {
+		if x, ok := x.Event.(*SolveRequest_Task); ok {
+			return x.Task
+		}
+	}
+	return nil
+}
+
+func (x *SolveRequest) GetCommitted() *Committed {
+	if x != nil {
+		if x, ok := x.Event.(*SolveRequest_Committed); ok {
+			return x.Committed
+		}
+	}
+	return nil
+}
+
+type isSolveRequest_Event interface {
+	isSolveRequest_Event()
+}
+
+type SolveRequest_Task struct {
+	Task *Task `protobuf:"bytes,1,opt,name=task,proto3,oneof"`
+}
+
+type SolveRequest_Committed struct {
+	Committed *Committed `protobuf:"bytes,2,opt,name=committed,proto3,oneof"`
+}
+
+func (*SolveRequest_Task) isSolveRequest_Event() {}
+
+func (*SolveRequest_Committed) isSolveRequest_Event() {}
+
+type Task struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Task identifier (32 bytes) and the deployment it belongs to.
+	TaskId   []byte `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	ChainId  uint64 `protobuf:"varint,2,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	Registry []byte `protobuf:"bytes,3,opt,name=registry,proto3" json:"registry,omitempty"`
+	// Address (20 bytes) of the prover the proof is bound to.
+	Prover []byte `protobuf:"bytes,4,opt,name=prover,proto3" json:"prover,omitempty"`
+	// Canonical body of the task.
+	Body []byte `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
+	// Commitment (32 bytes, big-endian) the proof must be about.
+	DataCommitment []byte `protobuf:"bytes,6,opt,name=data_commitment,json=dataCommitment,proto3" json:"data_commitment,omitempty"`
+	// Random value (16 bytes) the solution's header must repeat.
+	Ticket        []byte `protobuf:"bytes,7,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Task) Reset() {
+	*x = Task{}
+	mi := &file_plugin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Task) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Task) ProtoMessage() {}
+
+func (x *Task) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Task.ProtoReflect.Descriptor instead.
+func (*Task) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Task) GetTaskId() []byte {
 	if x != nil {
 		return x.TaskId
 	}
 	return nil
 }
 
-func (x *SolveRequest) GetChainId() uint64 {
+func (x *Task) GetChainId() uint64 {
 	if x != nil {
 		return x.ChainId
 	}
 	return 0
 }
 
-func (x *SolveRequest) GetRegistry() []byte {
+func (x *Task) GetRegistry() []byte {
 	if x != nil {
 		return x.Registry
 	}
 	return nil
 }
 
-func (x *SolveRequest) GetProver() []byte {
+func (x *Task) GetProver() []byte {
 	if x != nil {
 		return x.Prover
 	}
 	return nil
 }
 
-func (x *SolveRequest) GetBody() []byte {
+func (x *Task) GetBody() []byte {
 	if x != nil {
 		return x.Body
 	}
 	return nil
 }
 
-func (x *SolveRequest) GetDataCommitment() []byte {
+func (x *Task) GetDataCommitment() []byte {
 	if x != nil {
 		return x.DataCommitment
 	}
 	return nil
 }
 
-func (x *SolveRequest) GetTicket() []byte {
+func (x *Task) GetTicket() []byte {
 	if x != nil {
 		return x.Ticket
 	}
@@ -306,6 +397,7 @@ type SolveResponse struct {
 	//
 	//	*SolveResponse_Progress
 	//	*SolveResponse_Solved
+	//	*SolveResponse_Commit
 	Event         isSolveResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -313,7 +405,7 @@ type SolveResponse struct {
 
 func (x *SolveResponse) Reset() {
 	*x = SolveResponse{}
-	mi := &file_plugin_proto_msgTypes[3]
+	mi := &file_plugin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -325,7 +417,7 @@ func (x *SolveResponse) String() string {
 func (*SolveResponse) ProtoMessage() {}
 
 func (x *SolveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[3]
+	mi := &file_plugin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -338,7 +430,7 @@ func (x *SolveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SolveResponse.ProtoReflect.Descriptor instead.
 func (*SolveResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{3}
+	return file_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SolveResponse) GetEvent() isSolveResponse_Event {
@@ -366,6 +458,15 @@ func (x *SolveResponse) GetSolved() *Solved {
 	return nil
 }
 
+func (x *SolveResponse) GetCommit() *Commit {
+	if x != nil {
+		if x, ok := x.Event.(*SolveResponse_Commit); ok {
+			return x.Commit
+		}
+	}
+	return nil
+}
+
 type isSolveResponse_Event interface {
 	isSolveResponse_Event()
 }
@@ -378,9 +479,15 @@ type SolveResponse_Solved struct {
 	Solved *Solved `protobuf:"bytes,2,opt,name=solved,proto3,oneof"`
 }
 
+type SolveResponse_Commit struct {
+	Commit *Commit `protobuf:"bytes,3,opt,name=commit,proto3,oneof"`
+}
+
 func (*SolveResponse_Progress) isSolveResponse_Event() {}
 
 func (*SolveResponse_Solved) isSolveResponse_Event() {}
+
+func (*SolveResponse_Commit) isSolveResponse_Event() {}
 
 // Progress says what the plugin is doing.
 type Progress struct {
@@ -392,7 +499,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_plugin_proto_msgTypes[4]
+	mi := &file_plugin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -404,7 +511,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[4]
+	mi := &file_plugin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -417,7 +524,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{4}
+	return file_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Progress) GetStage() string {
@@ -425,6 +532,103 @@ func (x *Progress) GetStage() string {
 		return x.Stage
 	}
 	return ""
+}
+
+// Commit asks for the commitment to the circuit's committed private wires. Their
+// values, in the order that the constraint system lists the wires, lie in the
+// memory file from where the wires begin; the plugin leaves them alone until it
+// is answered.
+type Commit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many values there are.
+	Values        uint32 `protobuf:"varint,1,opt,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Commit) Reset() {
+	*x = Commit{}
+	mi := &file_plugin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Commit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Commit) ProtoMessage() {}
+
+func (x *Commit) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Commit.ProtoReflect.Descriptor instead.
+func (*Commit) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Commit) GetValues() uint32 {
+	if x != nil {
+		return x.Values
+	}
+	return 0
+}
+
+// Committed is the host's answer. The challenge that the plugin puts on the
+// commitment's wire is keccak256(point, committed public wires) mod r, 32 bytes
+// big-endian each.
+type Committed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Coordinates x and y, 32 bytes big-endian each; never infinity.
+	Point         []byte `protobuf:"bytes,1,opt,name=point,proto3" json:"point,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Committed) Reset() {
+	*x = Committed{}
+	mi := &file_plugin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Committed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Committed) ProtoMessage() {}
+
+func (x *Committed) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Committed.ProtoReflect.Descriptor instead.
+func (*Committed) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Committed) GetPoint() []byte {
+	if x != nil {
+		return x.Point
+	}
+	return nil
 }
 
 // Solved says the solution lies in the memory file.
@@ -440,7 +644,7 @@ type Solved struct {
 
 func (x *Solved) Reset() {
 	*x = Solved{}
-	mi := &file_plugin_proto_msgTypes[5]
+	mi := &file_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +656,7 @@ func (x *Solved) String() string {
 func (*Solved) ProtoMessage() {}
 
 func (x *Solved) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[5]
+	mi := &file_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +669,7 @@ func (x *Solved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Solved.ProtoReflect.Descriptor instead.
 func (*Solved) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{5}
+	return file_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Solved) GetOutputs() [][]byte {
@@ -490,7 +694,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_plugin_proto_msgTypes[6]
+	mi := &file_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +706,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[6]
+	mi := &file_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +719,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{6}
+	return file_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 type DrainResponse struct {
@@ -526,7 +730,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_plugin_proto_msgTypes[7]
+	mi := &file_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +742,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[7]
+	mi := &file_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +755,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{7}
+	return file_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 var File_plugin_proto protoreflect.FileDescriptor
@@ -559,7 +763,7 @@ var File_plugin_proto protoreflect.FileDescriptor
 const file_plugin_proto_rawDesc = "" +
 	"\n" +
 	"\fplugin.proto\x12\x13gristmill.plugin.v1\"\x11\n" +
-	"\x0fDescribeRequest\"\xf3\x02\n" +
+	"\x0fDescribeRequest\"\x95\x03\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -574,29 +778,39 @@ const file_plugin_proto_rawDesc = "" +
 	"\x05wires\x18\n" +
 	" \x01(\x04R\x05wires\x12!\n" +
 	"\fpublic_wires\x18\v \x01(\rR\vpublicWires\x12%\n" +
-	"\x0ecircuit_sha256\x18\f \x01(\fR\rcircuitSha256\"\xcb\x01\n" +
-	"\fSolveRequest\x12\x17\n" +
+	"\x0ecircuit_sha256\x18\f \x01(\fR\rcircuitSha256\x12 \n" +
+	"\vcommitments\x18\r \x01(\rR\vcommitments\"\x88\x01\n" +
+	"\fSolveRequest\x12/\n" +
+	"\x04task\x18\x01 \x01(\v2\x19.gristmill.plugin.v1.TaskH\x00R\x04task\x12>\n" +
+	"\tcommitted\x18\x02 \x01(\v2\x1e.gristmill.plugin.v1.CommittedH\x00R\tcommittedB\a\n" +
+	"\x05event\"\xc3\x01\n" +
+	"\x04Task\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\fR\x06taskId\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\x04R\achainId\x12\x1a\n" +
 	"\bregistry\x18\x03 \x01(\fR\bregistry\x12\x16\n" +
 	"\x06prover\x18\x04 \x01(\fR\x06prover\x12\x12\n" +
 	"\x04body\x18\x05 \x01(\fR\x04body\x12'\n" +
 	"\x0fdata_commitment\x18\x06 \x01(\fR\x0edataCommitment\x12\x16\n" +
-	"\x06ticket\x18\a \x01(\fR\x06ticket\"\x8c\x01\n" +
+	"\x06ticket\x18\a \x01(\fR\x06ticket\"\xc3\x01\n" +
 	"\rSolveResponse\x12;\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1d.gristmill.plugin.v1.ProgressH\x00R\bprogress\x125\n" +
-	"\x06solved\x18\x02 \x01(\v2\x1b.gristmill.plugin.v1.SolvedH\x00R\x06solvedB\a\n" +
+	"\x06solved\x18\x02 \x01(\v2\x1b.gristmill.plugin.v1.SolvedH\x00R\x06solved\x125\n" +
+	"\x06commit\x18\x03 \x01(\v2\x1b.gristmill.plugin.v1.CommitH\x00R\x06commitB\a\n" +
 	"\x05event\" \n" +
 	"\bProgress\x12\x14\n" +
-	"\x05stage\x18\x01 \x01(\tR\x05stage\"=\n" +
+	"\x05stage\x18\x01 \x01(\tR\x05stage\" \n" +
+	"\x06Commit\x12\x16\n" +
+	"\x06values\x18\x01 \x01(\rR\x06values\"!\n" +
+	"\tCommitted\x12\x14\n" +
+	"\x05point\x18\x01 \x01(\fR\x05point\"=\n" +
 	"\x06Solved\x12\x18\n" +
 	"\aoutputs\x18\x01 \x03(\fR\aoutputs\x12\x19\n" +
 	"\bsolve_ms\x18\x02 \x01(\x01R\asolveMs\"\x0e\n" +
 	"\fDrainRequest\"\x0f\n" +
-	"\rDrainResponse2\x84\x02\n" +
+	"\rDrainResponse2\x86\x02\n" +
 	"\aCircuit\x12W\n" +
-	"\bDescribe\x12$.gristmill.plugin.v1.DescribeRequest\x1a%.gristmill.plugin.v1.DescribeResponse\x12P\n" +
-	"\x05Solve\x12!.gristmill.plugin.v1.SolveRequest\x1a\".gristmill.plugin.v1.SolveResponse0\x01\x12N\n" +
+	"\bDescribe\x12$.gristmill.plugin.v1.DescribeRequest\x1a%.gristmill.plugin.v1.DescribeResponse\x12R\n" +
+	"\x05Solve\x12!.gristmill.plugin.v1.SolveRequest\x1a\".gristmill.plugin.v1.SolveResponse(\x010\x01\x12N\n" +
 	"\x05Drain\x12!.gristmill.plugin.v1.DrainRequest\x1a\".gristmill.plugin.v1.DrainResponseB7Z5github.com/gristmill-zk/gristmill/plugins/proto;protob\x06proto3"
 
 var (
@@ -611,31 +825,37 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_plugin_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 0: gristmill.plugin.v1.DescribeRequest
 	(*DescribeResponse)(nil), // 1: gristmill.plugin.v1.DescribeResponse
 	(*SolveRequest)(nil),     // 2: gristmill.plugin.v1.SolveRequest
-	(*SolveResponse)(nil),    // 3: gristmill.plugin.v1.SolveResponse
-	(*Progress)(nil),         // 4: gristmill.plugin.v1.Progress
-	(*Solved)(nil),           // 5: gristmill.plugin.v1.Solved
-	(*DrainRequest)(nil),     // 6: gristmill.plugin.v1.DrainRequest
-	(*DrainResponse)(nil),    // 7: gristmill.plugin.v1.DrainResponse
+	(*Task)(nil),             // 3: gristmill.plugin.v1.Task
+	(*SolveResponse)(nil),    // 4: gristmill.plugin.v1.SolveResponse
+	(*Progress)(nil),         // 5: gristmill.plugin.v1.Progress
+	(*Commit)(nil),           // 6: gristmill.plugin.v1.Commit
+	(*Committed)(nil),        // 7: gristmill.plugin.v1.Committed
+	(*Solved)(nil),           // 8: gristmill.plugin.v1.Solved
+	(*DrainRequest)(nil),     // 9: gristmill.plugin.v1.DrainRequest
+	(*DrainResponse)(nil),    // 10: gristmill.plugin.v1.DrainResponse
 }
 var file_plugin_proto_depIdxs = []int32{
-	4, // 0: gristmill.plugin.v1.SolveResponse.progress:type_name -> gristmill.plugin.v1.Progress
-	5, // 1: gristmill.plugin.v1.SolveResponse.solved:type_name -> gristmill.plugin.v1.Solved
-	0, // 2: gristmill.plugin.v1.Circuit.Describe:input_type -> gristmill.plugin.v1.DescribeRequest
-	2, // 3: gristmill.plugin.v1.Circuit.Solve:input_type -> gristmill.plugin.v1.SolveRequest
-	6, // 4: gristmill.plugin.v1.Circuit.Drain:input_type -> gristmill.plugin.v1.DrainRequest
-	1, // 5: gristmill.plugin.v1.Circuit.Describe:output_type -> gristmill.plugin.v1.DescribeResponse
-	3, // 6: gristmill.plugin.v1.Circuit.Solve:output_type -> gristmill.plugin.v1.SolveResponse
-	7, // 7: gristmill.plugin.v1.Circuit.Drain:output_type -> gristmill.plugin.v1.DrainResponse
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3,  // 0: gristmill.plugin.v1.SolveRequest.task:type_name -> gristmill.plugin.v1.Task
+	7,  // 1: gristmill.plugin.v1.SolveRequest.committed:type_name -> gristmill.plugin.v1.Committed
+	5,  // 2: gristmill.plugin.v1.SolveResponse.progress:type_name -> gristmill.plugin.v1.Progress
+	8,  // 3: gristmill.plugin.v1.SolveResponse.solved:type_name -> gristmill.plugin.v1.Solved
+	6,  // 4: gristmill.plugin.v1.SolveResponse.commit:type_name -> gristmill.plugin.v1.Commit
+	0,  // 5: gristmill.plugin.v1.Circuit.Describe:input_type -> gristmill.plugin.v1.DescribeRequest
+	2,  // 6: gristmill.plugin.v1.Circuit.Solve:input_type -> gristmill.plugin.v1.SolveRequest
+	9,  // 7: gristmill.plugin.v1.Circuit.Drain:input_type -> gristmill.plugin.v1.DrainRequest
+	1,  // 8: gristmill.plugin.v1.Circuit.Describe:output_type -> gristmill.plugin.v1.DescribeResponse
+	4,  // 9: gristmill.plugin.v1.Circuit.Solve:output_type -> gristmill.plugin.v1.SolveResponse
+	10, // 10: gristmill.plugin.v1.Circuit.Drain:output_type -> gristmill.plugin.v1.DrainResponse
+	8,  // [8:11] is the sub-list for method output_type
+	5,  // [5:8] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -643,9 +863,14 @@ func file_plugin_proto_init() {
 	if File_plugin_proto != nil {
 		return
 	}
-	file_plugin_proto_msgTypes[3].OneofWrappers = []any{
+	file_plugin_proto_msgTypes[2].OneofWrappers = []any{
+		(*SolveRequest_Task)(nil),
+		(*SolveRequest_Committed)(nil),
+	}
+	file_plugin_proto_msgTypes[4].OneofWrappers = []any{
 		(*SolveResponse_Progress)(nil),
 		(*SolveResponse_Solved)(nil),
+		(*SolveResponse_Commit)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -653,7 +878,7 @@ func file_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -40,12 +40,17 @@ type CircuitClient interface {
 	// Describe says which circuit this is. The host compares the answer with the
 	// bundle's manifest before it sends any task.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
-	// Solve turns a task into a solution. One call at a time. The stream carries
-	// any number of progress notes and ends with exactly one result. A task the
-	// circuit can not accept is INVALID_ARGUMENT (bad messages) or
+	// Solve turns a task into a solution. One call at a time. The host sends the
+	// task and, for a circuit without commitments, nothing after it. The plugin
+	// sends any number of progress notes and ends with exactly one result. A task
+	// the circuit can not accept is INVALID_ARGUMENT (bad messages) or
 	// FAILED_PRECONDITION (the messages do not satisfy the circuit); everything
 	// else is the plugin's own trouble.
-	Solve(ctx context.Context, in *SolveRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SolveResponse], error)
+	//
+	// A circuit with a commitment needs a point in mid-solution that only who has
+	// the proving key can make. So the plugin asks for it once, with Commit, and
+	// the host answers with Committed.
+	Solve(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SolveRequest, SolveResponse], error)
 	// Drain has the plugin refuse new solves. One under way goes on, since
 	// solvers take no signal to stop: the host ends the process afterwards.
 	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error)
@@ -69,24 +74,18 @@ func (c *circuitClient) Describe(ctx context.Context, in *DescribeRequest, opts 
 	return out, nil
 }
 
-func (c *circuitClient) Solve(ctx context.Context, in *SolveRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SolveResponse], error) {
+func (c *circuitClient) Solve(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SolveRequest, SolveResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Circuit_ServiceDesc.Streams[0], Circuit_Solve_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
 	x := &grpc.GenericClientStream[SolveRequest, SolveResponse]{ClientStream: stream}
-	if err := x.ClientStream.SendMsg(in); err != nil {
-		return nil, err
-	}
-	if err := x.ClientStream.CloseSend(); err != nil {
-		return nil, err
-	}
 	return x, nil
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Circuit_SolveClient = grpc.ServerStreamingClient[SolveResponse]
+type Circuit_SolveClient = grpc.BidiStreamingClient[SolveRequest, SolveResponse]
 
 func (c *circuitClient) Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -107,12 +106,17 @@ type CircuitServer interface {
 	// Describe says which circuit this is. The host compares the answer with the
 	// bundle's manifest before it sends any task.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
-	// Solve turns a task into a solution. One call at a time. The stream carries
-	// any number of progress notes and ends with exactly one result. A task the
-	// circuit can not accept is INVALID_ARGUMENT (bad messages) or
+	// Solve turns a task into a solution. One call at a time. The host sends the
+	// task and, for a circuit without commitments, nothing after it. The plugin
+	// sends any number of progress notes and ends with exactly one result. A task
+	// the circuit can not accept is INVALID_ARGUMENT (bad messages) or
 	// FAILED_PRECONDITION (the messages do not satisfy the circuit); everything
 	// else is the plugin's own trouble.
-	Solve(*SolveRequest, grpc.ServerStreamingServer[SolveResponse]) error
+	//
+	// A circuit with a commitment needs a point in mid-solution that only who has
+	// the proving key can make. So the plugin asks for it once, with Commit, and
+	// the host answers with Committed.
+	Solve(grpc.BidiStreamingServer[SolveRequest, SolveResponse]) error
 	// Drain has the plugin refuse new solves. One under way goes on, since
 	// solvers take no signal to stop: the host ends the process afterwards.
 	Drain(context.Context, *DrainRequest) (*DrainResponse, error)
@@ -129,7 +133,7 @@ type UnimplementedCircuitServer struct{}
 func (UnimplementedCircuitServer) Describe(context.Context, *DescribeRequest) (*DescribeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Describe not implemented")
 }
-func (UnimplementedCircuitServer) Solve(*SolveRequest, grpc.ServerStreamingServer[SolveResponse]) error {
+func (UnimplementedCircuitServer) Solve(grpc.BidiStreamingServer[SolveRequest, SolveResponse]) error {
 	return status.Error(codes.Unimplemented, "method Solve not implemented")
 }
 func (UnimplementedCircuitServer) Drain(context.Context, *DrainRequest) (*DrainResponse, error) {
@@ -175,15 +179,11 @@ func _Circuit_Describe_Handler(srv interface{}, ctx context.Context, dec func(in
 }
 
 func _Circuit_Solve_Handler(srv interface{}, stream grpc.ServerStream) error {
-	m := new(SolveRequest)
-	if err := stream.RecvMsg(m); err != nil {
-		return err
-	}
-	return srv.(CircuitServer).Solve(m, &grpc.GenericServerStream[SolveRequest, SolveResponse]{ServerStream: stream})
+	return srv.(CircuitServer).Solve(&grpc.GenericServerStream[SolveRequest, SolveResponse]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Circuit_SolveServer = grpc.ServerStreamingServer[SolveResponse]
+type Circuit_SolveServer = grpc.BidiStreamingServer[SolveRequest, SolveResponse]
 
 func _Circuit_Drain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DrainRequest)
@@ -224,6 +224,7 @@ var Circuit_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Solve",
 			Handler:       _Circuit_Solve_Handler,
 			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "plugin.proto",

@@ -79,7 +79,7 @@ func knownAnswer(p *Project, system *cs.R1CS) (fr.Vector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("known answer: %w", err)
 	}
-	solved, err := solve(system, assignment)
+	solved, err := solve(system, assignment, nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("known answer: the sample messages: %w", err)
 	}

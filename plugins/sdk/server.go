@@ -10,14 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	cs "github.com/consensys/gnark/constraint/bn254"
-	"github.com/consensys/gnark/frontend"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/gristmill-zk/gristmill/internal/bsb22"
 	"github.com/gristmill-zk/gristmill/plugins/internal/solution"
 	"github.com/gristmill-zk/gristmill/plugins/proto"
 	"github.com/gristmill-zk/gristmill/wire"
@@ -38,6 +37,7 @@ type server struct {
 // loaded is the constraint system of the bundle.
 type loaded struct {
 	system      *cs.R1CS
+	commitment  *bsb22.Commitment // nil if the circuit uses none
 	description *Description
 	digest      [sha256.Size]byte
 }
@@ -68,6 +68,9 @@ func loadCircuit(p *Project, f io.ReadCloser) (*loaded, error) {
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return nil, fmt.Errorf("read the circuit: %w", err)
 	}
+	if l.commitment, err = bsb22.Of(l.system); err != nil {
+		return nil, fmt.Errorf("read the circuit: %w", err)
+	}
 	hash.Sum(l.digest[:0])
 	l.description = p.describe(l.system, outputs)
 	return l, f.Close()
@@ -84,7 +87,7 @@ func (s *server) Describe(context.Context, *proto.DescribeRequest) (*proto.Descr
 		Name: d.Name, Version: d.Version, Curve: d.Curve, Scheme: d.Scheme, DeviceScheme: d.DeviceScheme,
 		BatchSize: d.BatchSize, PayloadLimit: d.PayloadLimit, Outputs: d.Outputs,
 		Constraints: d.Constraints, Wires: d.Wires, PublicWires: d.PublicWires,
-		CircuitSha256: l.digest[:],
+		CircuitSha256: l.digest[:], Commitments: d.Commitments,
 	}, nil
 }
 
@@ -95,7 +98,7 @@ func (s *server) Drain(context.Context, *proto.DrainRequest) (*proto.DrainRespon
 }
 
 // Solve implements the service.
-func (s *server) Solve(req *proto.SolveRequest, stream grpc.ServerStreamingServer[proto.SolveResponse]) error {
+func (s *server) Solve(stream grpc.BidiStreamingServer[proto.SolveRequest, proto.SolveResponse]) error {
 	if s.drained.Load() {
 		return status.Error(codes.Unavailable, "the plugin is draining")
 	}
@@ -103,11 +106,14 @@ func (s *server) Solve(req *proto.SolveRequest, stream grpc.ServerStreamingServe
 		return status.Error(codes.ResourceExhausted, "a solve is under way in this process")
 	}
 	defer s.solving.Unlock()
-	solved, err := s.solve(req, func(stage string) error {
-		return stream.Send(&proto.SolveResponse{
-			Event: &proto.SolveResponse_Progress{Progress: &proto.Progress{Stage: stage}},
-		})
-	})
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	if first.GetTask() == nil {
+		return status.Error(codes.Internal, "the first message of a solve must be a task")
+	}
+	solved, err := s.solve(first.GetTask(), &session{stream: stream, solution: s.solution})
 	if err != nil {
 		return status.Error(codeOf(err), err.Error())
 	}
@@ -125,12 +131,12 @@ func codeOf(err error) codes.Code {
 	}
 }
 
-func (s *server) solve(req *proto.SolveRequest, progress func(string) error) (*proto.Solved, error) {
+func (s *server) solve(req *proto.Task, talk *session) (*proto.Solved, error) {
 	l, err := s.circuit()
 	if err != nil {
 		return nil, err
 	}
-	if err := progress("assign"); err != nil {
+	if err := talk.progress("assign"); err != nil {
 		return nil, err
 	}
 	j, err := s.project.parse(req)
@@ -141,15 +147,15 @@ func (s *server) solve(req *proto.SolveRequest, progress func(string) error) (*p
 	if err != nil {
 		return nil, err
 	}
-	if err := progress("solve"); err != nil {
+	if err := talk.progress("solve"); err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	r, err := solve(l.system, assignment)
+	r, err := solve(l.system, assignment, l.commitment, talk.commit)
 	if err != nil {
 		return nil, err
 	}
-	took := time.Since(start)
+	took := time.Since(start) - talk.waited
 	h := solution.Header{
 		Wires: l.description.Wires, Constraints: l.description.Constraints, Public: l.description.PublicWires,
 	}
@@ -163,23 +169,6 @@ func (s *server) solve(req *proto.SolveRequest, progress func(string) error) (*p
 	}, nil
 }
 
-// solve runs gnark's solver. It keeps state in the system: one call at a time.
-func solve(system *cs.R1CS, assignment *platform) (*cs.R1CSSolution, error) {
-	full, err := frontend.NewWitness(assignment, ecc.BN254.ScalarField())
-	if err != nil {
-		return nil, fmt.Errorf("witness: %w", err)
-	}
-	result, err := system.Solve(full)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsatisfied, err)
-	}
-	solved, ok := result.(*cs.R1CSSolution)
-	if !ok {
-		return nil, fmt.Errorf("solver returned a %T", result)
-	}
-	return solved, nil
-}
-
 func encodeOutputs(v fr.Vector) [][]byte {
 	out := make([][]byte, len(v))
 	for i := range v {
@@ -191,7 +180,7 @@ func encodeOutputs(v fr.Vector) [][]byte {
 
 // parse reads a request and checks that its body is what the data commitment
 // and the signatures say.
-func (p *Project) parse(req *proto.SolveRequest) (*job, error) {
+func (p *Project) parse(req *proto.Task) (*job, error) {
 	var task, commitment wire.Hash
 	var prover, registry wire.Address
 	for _, field := range []struct {

@@ -12,10 +12,13 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/consensys/gnark/frontend"
+	"github.com/consensys/gnark/std/rangecheck"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -28,17 +31,25 @@ import (
 
 type circuit struct {
 	First frontend.Variable `gnark:"first,public"`
+
+	commits bool
 }
+
+// Committing is the batch size for which the circuit uses a gnark commitment.
+const Committing = 2
 
 func (c *circuit) Define(api frontend.API, m *sdk.Messages) error {
 	api.AssertIsEqual(c.First, m.Items[0].Bytes()[0])
+	if c.commits {
+		rangecheck.New(api).Check(c.First, 8)
+	}
 	return nil
 }
 
 func project() *sdk.Project {
 	return &sdk.Project{
 		Name: "faulty", Version: "1", BatchSize: 1, PayloadLimit: 8, UncheckedSignatures: true,
-		New: func(int) sdk.Circuit { return &circuit{} },
+		New: func(batch int) sdk.Circuit { return &circuit{commits: batch == Committing} },
 		Assign: func(t sdk.Task) (sdk.Circuit, error) {
 			payload := t.Messages[0].Payload
 			switch Mode(payload[0]) {
@@ -60,7 +71,11 @@ func Main() {
 		time.Sleep(time.Hour)
 	case len(os.Args) > 1 && os.Args[1] == "serve":
 		out := os.NewFile(proto.FDSolution, "solution")
-		inner := sdk.NewServer(project(), os.NewFile(proto.FDCircuit, "circuit"), out)
+		p := project()
+		if slices.Contains(os.Args, strconv.Itoa(Committing)) {
+			p.BatchSize = Committing
+		}
+		inner := sdk.NewServer(p, os.NewFile(proto.FDCircuit, "circuit"), out)
 		// Unlike an honest plugin it does not end with its standard input.
 		plugin.Serve(&plugin.ServeConfig{
 			HandshakeConfig: rpc.Handshake(),
@@ -79,24 +94,16 @@ type service struct {
 	out *os.File
 }
 
-type stream struct {
-	grpc.ServerStreamingServer[proto.SolveResponse]
-	solved func(*proto.Solved) error
-}
+// solveStream is a solve as the plugin sees it.
+type solveStream = grpc.BidiStreamingServer[proto.SolveRequest, proto.SolveResponse]
 
-func (s *stream) Send(r *proto.SolveResponse) error {
-	if r.GetSolved() == nil {
-		return s.ServerStreamingServer.Send(r)
-	}
-	if err := s.solved(r.GetSolved()); err != nil {
+func (s *service) Solve(out solveStream) error {
+	task, err := out.Recv()
+	if err != nil {
 		return err
 	}
-	return s.ServerStreamingServer.Send(r)
-}
-
-func (s *service) Solve(req *proto.SolveRequest, out grpc.ServerStreamingServer[proto.SolveResponse]) error {
 	var body wire.Body
-	if err := body.UnmarshalBinary(req.GetBody()); err != nil {
+	if err := body.UnmarshalBinary(task.GetTask().GetBody()); err != nil {
 		return err
 	}
 	m := Mode(body.Messages[0].Payload[0])
@@ -142,12 +149,18 @@ func (s *service) Solve(req *proto.SolveRequest, out grpc.ServerStreamingServer[
 			return err
 		}
 	}
-	return s.CircuitServer.Solve(req, &stream{out, func(solved *proto.Solved) error { return s.spoil(m, solved) }})
+	if m == CommitUnasked {
+		if err := out.Send(&proto.SolveResponse{Event: &proto.SolveResponse_Commit{Commit: &proto.Commit{Values: 1}}}); err != nil {
+			return err
+		}
+	}
+	return s.CircuitServer.Solve(&stream{solveStream: out, task: task, mode: m, service: s})
 }
+
+const header, element = 128, 32 // bytes of the solution file's parts
 
 // spoil changes an honest result.
 func (s *service) spoil(m Mode, solved *proto.Solved) (err error) {
-	const header, element = 128, 32
 	switch m {
 	case WrongOutput:
 		solved.Outputs[0] = word(200)

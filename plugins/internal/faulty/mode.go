@@ -25,4 +25,13 @@ const (
 	Refuse       // refuses the message
 	Unsatisfied  // assigns what the circuit does not allow
 	NoTime       // reports a time that is no number
+
+	// Of a circuit with a commitment.
+	CommitTwice    // asks for the commitment a second time
+	CommitFewer    // asks for a commitment to a value less
+	CommitGarbage  // puts limbs above the modulus into the values
+	CommitOther    // commits to other values than the solution's
+	CommitNever    // answers without having asked for the commitment
+	CommitUnasked  // asks for a commitment of a circuit that uses none
+	WrongChallenge // puts another challenge on its wire
 )

@@ -3,7 +3,8 @@
 //
 // A header of 128 bytes is followed by the wires W and the constraint vectors
 // A, B and C, each element as four little-endian 64-bit limbs in Montgomery
-// form, as gnark-crypto keeps it. The plugin is not trusted: [Read] works on
+// form, as gnark-crypto keeps it. While a circuit with a commitment is solved,
+// the values to commit to stand where W begins. The plugin is not trusted: [Read] works on
 // the host's private copy of the bytes and refuses a header that is not the
 // one expected and limbs that are not below the modulus.
 package solution
@@ -77,22 +78,49 @@ func Write(f io.WriterAt, h Header, w, a, b, c fr.Vector) error {
 		if i > 0 && uint64(len(v)) != h.Constraints {
 			return fmt.Errorf("solution has %d rows, the circuit %d constraints", len(v), h.Constraints)
 		}
-		for len(v) > 0 {
-			n := min(piece, len(v))
-			raw := encode(v[:n])
-			_, err := f.WriteAt(raw, at)
-			clear(raw)
-			if err != nil {
-				return fmt.Errorf("write the solution: %w", err)
-			}
-			at += int64(n) * fr.Bytes
-			v = v[n:]
+		if err := writeVector(f, v, at); err != nil {
+			return fmt.Errorf("write the solution: %w", err)
 		}
+		at += int64(len(v)) * fr.Bytes
 	}
 	if _, err := f.WriteAt(h.encode(), 0); err != nil {
 		return fmt.Errorf("write the solution's header: %w", err)
 	}
 	return nil
+}
+
+func writeVector(f io.WriterAt, v fr.Vector, at int64) error {
+	for len(v) > 0 {
+		n := min(piece, len(v))
+		raw := encode(v[:n])
+		_, err := f.WriteAt(raw, at)
+		clear(raw)
+		if err != nil {
+			return err
+		}
+		at += int64(n) * fr.Bytes
+		v = v[n:]
+	}
+	return nil
+}
+
+// WriteCommitted puts the values to commit to where the wires will begin, for
+// the host to read while the solution is still being made.
+func WriteCommitted(f io.WriterAt, values fr.Vector) error {
+	if err := writeVector(f, values, headerSize); err != nil {
+		return fmt.Errorf("write the committed values: %w", err)
+	}
+	return nil
+}
+
+// ReadCommitted copies n values to commit to out of the file.
+func ReadCommitted(f io.ReaderAt, n int) (fr.Vector, error) {
+	values := make(fr.Vector, n)
+	if err := decode(io.NewSectionReader(f, headerSize, int64(n)*fr.Bytes), values); err != nil {
+		clear(values)
+		return nil, fmt.Errorf("committed values: %w", err)
+	}
+	return values, nil
 }
 
 func encode(v fr.Vector) []byte {
