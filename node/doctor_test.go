@@ -80,5 +80,6 @@ func TestEnginesAreValidated(t *testing.T) {
 	t.Parallel()
 	require.ErrorContains(t, (&Engines{Slots: -1}).validate(), "--slots")
 	require.ErrorContains(t, (&Engines{Memory: -1}).validate(), "--engine-memory")
+	require.ErrorContains(t, (&Engines{Stall: -1}).validate(), "--engine-stall")
 	require.NoError(t, (&Engines{}).validate())
 }

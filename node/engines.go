@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/cpu"
@@ -20,6 +21,9 @@ type Engines struct {
 	// Memory is each engine's budget for resident keys in bytes; 0 is its own
 	// default.
 	Memory int64
+	// Stall is how long an engine in another process may make no progress before
+	// that process is killed; 0 is remote.DefaultStallTimeout.
+	Stall time.Duration
 	// Slots is how many tasks are worked on at once; 0 is worker.DefaultSlots.
 	Slots int
 }
@@ -28,6 +32,8 @@ func (e *Engines) validate() error {
 	switch {
 	case e.Slots < 0:
 		return fmt.Errorf("--slots %d: want at least 1, or 0 for as many as keep the engines busy", e.Slots)
+	case e.Stall < 0:
+		return fmt.Errorf("--engine-stall %v: want a time, or 0 for two minutes", e.Stall)
 	case e.Memory < 0:
 		return fmt.Errorf("--engine-memory %d: want bytes, or 0 for the engine's own default", e.Memory)
 	}
@@ -41,7 +47,7 @@ func (e *Engines) open(g *group, cfg *worker.Config) error {
 		names = []string{cpu.Name}
 	}
 	open := func(name string) (gpu.Engine, error) {
-		engine, err := engines.Open(name, engines.Options{Memory: e.Memory, Logger: g.opts.Logger})
+		engine, err := engines.Open(name, engines.Options{Memory: e.Memory, Stall: e.Stall, Logger: g.opts.Logger})
 		if err != nil {
 			return nil, fmt.Errorf("--engine %s: %w", name, err)
 		}

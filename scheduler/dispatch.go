@@ -165,7 +165,7 @@ func (s *Scheduler) job(ctx context.Context, t *Task) (wire.Job, error) {
 	job.VKID, job.Outputs = version.VKID, version.Outputs
 	job.DataHash, job.DataURLs = t.DataHash, sources
 	job.BatchSize, job.PayloadLimit, job.Count = version.BatchSize, version.PayloadLimit, t.Count
-	job.DataCommitment = t.DataCommitment
+	job.DataCommitment, job.Due = t.DataCommitment, t.due()
 	job.ReplyQueue = wire.ResultQueue(job.Deployment, s.cfg.Prover)
 	return job, nil
 }

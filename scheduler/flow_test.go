@@ -20,7 +20,10 @@ func TestTaskGoesFromOfferToSettlement(t *testing.T) {
 	require.EqualValues(t, 1, job.Attempt)
 	require.Equal(t, wire.ResultQueue(e.chain.d, me), job.ReplyQueue)
 	require.Contains(t, job.DataURLs, s.URL()+"/v1/data/"+job.DataHash.String())
-	require.Equal(t, scheduler.ChainOffered, await(t, s, id, scheduler.Dispatched).Status, "nothing is accepted before it solves")
+	offered := await(t, s, id, scheduler.Dispatched)
+	require.Equal(t, scheduler.ChainOffered, offered.Status, "nothing is accepted before it solves")
+	require.NotZero(t, job.Due)
+	require.Equal(t, offered.AcceptBy, job.Due, "an offer is lost when nobody accepts it")
 
 	e.queue.Beat(e.jobID(id, 1), patience)
 	e.queue.Report(solvedResult(job))

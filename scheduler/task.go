@@ -64,6 +64,19 @@ type View struct {
 	Why string `json:"why"`
 }
 
+// due is when something is lost without a proof: the offer, or the bond of a
+// task that was accepted. In unix seconds; 0 when nothing is.
+func (v *View) due() uint64 {
+	switch v.Status {
+	case ChainOffered:
+		return v.AcceptBy
+	case ChainAccepted:
+		return v.Deadline
+	default:
+		return 0
+	}
+}
+
 // ChainStatus is a task's status on chain.
 type ChainStatus string
 

@@ -17,8 +17,8 @@ const (
 )
 
 // Job is what a scheduler asks a worker to do: one attempt at one task. It
-// travels through the queue as JSON; ParseJob is the strict reader. It has no
-// deadline: a late task still settles while it is nobody else's, so only the
+// travels through the queue as JSON; ParseJob is the strict reader. No time ends
+// it: a late task still settles while it is nobody else's, so only the
 // scheduler, which follows the chain, can say that an attempt is in vain.
 type Job struct {
 	// V is the envelope's version, 1.
@@ -45,6 +45,10 @@ type Job struct {
 	PayloadLimit   uint32   `json:"payload_limit"`
 	Count          uint32   `json:"count"`
 	DataCommitment Hash     `json:"data_commitment"`
+	// Due is when something is lost if the proof is not there: the task's
+	// deadline, or the end of its offer. In seconds since 1970 by the chain's
+	// clock; 0 when nothing is. It orders work, it does not end it.
+	Due uint64 `json:"due,omitempty"`
 	// ReplyQueue is the queue that results go to.
 	ReplyQueue string `json:"reply_queue"`
 }

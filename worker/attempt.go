@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -111,6 +112,7 @@ func (a *attempt) prove(ctx context.Context, circuit *opened, solution *host.Sol
 			Solution: gpu.Solution{W: solution.W, A: solution.A, B: solution.B, C: solution.C, NbPublic: solution.Public},
 			Blinding: blinding,
 		},
+		Due:    a.due(),
 		Verify: func(proof *gpu.Proof) error { return a.verify(circuit, a.envelope(circuit, solution, proof)) },
 		Failed: func(_ string, err error) { a.observe(EventBadProof, 0, err) },
 	})
@@ -134,6 +136,14 @@ func (a *attempt) prove(ctx context.Context, circuit *opened, solution *host.Sol
 	envelope.Engine = made.Engine
 	envelope.SolveMS, envelope.ProveMS, envelope.VerifyMS = solution.SolveMS, milliseconds(made.Prove), milliseconds(made.Verify)
 	return envelope, nil
+}
+
+// due is when something is lost if the proof is not there; zero when nothing is.
+func (a *attempt) due() time.Time {
+	if a.job.Due == 0 || a.job.Due > math.MaxInt64 {
+		return time.Time{}
+	}
+	return time.Unix(int64(a.job.Due), 0)
 }
 
 func (a *attempt) envelope(circuit *opened, solution *host.Solution, proof *gpu.Proof) *wire.ProofEnvelope {

@@ -9,17 +9,25 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gristmill-zk/gristmill/internal/subprocess"
 )
 
 const smi = "nvidia-smi"
 
+// smiTimeout is how long the tool may take to describe the cards; a driver that
+// hangs would keep it for ever.
+const smiTimeout = 15 * time.Second
+
 // describeGPUs asks the driver's tool; without it there are none to see.
 func describeGPUs(ctx context.Context) []GPU {
-	out, err := exec.CommandContext(ctx, smi, "--query-gpu=name,uuid,driver_version,memory.total", "--format=csv,noheader,nounits").Output()
+	ctx, stop := context.WithTimeout(ctx, smiTimeout)
+	defer stop()
+	answer, err := subprocess.Ask(ctx, 1<<20, exec.Command(smi, "--query-gpu=name,uuid,driver_version,memory.total", "--format=csv,noheader,nounits"))
 	if err != nil {
 		return []GPU{}
 	}
-	return parseGPUs(string(out))
+	return parseGPUs(answer.Out)
 }
 
 func parseGPUs(csv string) []GPU {
@@ -39,6 +47,7 @@ func parseGPUs(csv string) []GPU {
 type Watch struct {
 	stop context.CancelFunc
 	done chan struct{}
+	now  func() time.Time
 
 	mu    sync.Mutex
 	cards map[string]*card
@@ -46,9 +55,21 @@ type Watch struct {
 
 type card struct {
 	joules float64
+	watts  float64 // by the last reading
 	peak   int64
-	at     time.Time
+	at     time.Time // up to when joules counts
 }
+
+// until counts the energy up to a time, at the power of the last reading.
+func (c *card) until(at time.Time) {
+	if passed := at.Sub(c.at); passed > 0 {
+		c.joules += c.watts * passed.Seconds()
+		c.at = at
+	}
+}
+
+// closeGrace is how long the tool may take to end when it was killed.
+const closeGrace = 2 * time.Second
 
 // watchEvery is the pause between two readings, in milliseconds.
 const watchEvery = "200"
@@ -65,18 +86,22 @@ func WatchGPUs(ctx context.Context) *Watch {
 		stop()
 		return nil
 	}
-	w := &Watch{stop: stop, done: make(chan struct{}), cards: map[string]*card{}}
+	w := newWatch(stop, time.Now)
 	go func() {
 		defer close(w.done)
-		w.read(out, time.Now)
+		w.read(out)
 		_ = cmd.Wait()
 	}()
 	return w
 }
 
+func newWatch(stop context.CancelFunc, now func() time.Time) *Watch {
+	return &Watch{stop: stop, done: make(chan struct{}), now: now, cards: map[string]*card{}}
+}
+
 // read takes readings until the stream ends. Power holds from one reading to the
 // next; what a card does not report counts as nothing.
-func (w *Watch) read(from io.Reader, now func() time.Time) {
+func (w *Watch) read(from io.Reader) {
 	scan := bufio.NewScanner(from)
 	for scan.Scan() {
 		fields := splitCSV(scan.Text())
@@ -85,7 +110,7 @@ func (w *Watch) read(from io.Reader, now func() time.Time) {
 		}
 		watts, _ := strconv.ParseFloat(fields[1], 64)
 		mib, _ := strconv.ParseInt(fields[2], 10, 64)
-		w.take(fields[0], watts, mib<<20, now())
+		w.take(fields[0], watts, mib<<20, w.now())
 	}
 }
 
@@ -97,8 +122,8 @@ func (w *Watch) take(uuid string, watts float64, used int64, at time.Time) {
 		c = &card{at: at}
 		w.cards[uuid] = c
 	}
-	c.joules += watts * at.Sub(c.at).Seconds()
-	c.at = at
+	c.until(at)
+	c.watts = watts
 	c.peak = max(c.peak, used)
 }
 
@@ -114,16 +139,23 @@ func (w *Watch) Take(uuid string) (joules float64, peak int64) {
 	if c == nil {
 		return 0, 0
 	}
+	c.until(w.now())
 	joules, peak = c.joules, c.peak
 	c.joules, c.peak = 0, 0
 	return joules, peak
 }
 
-// Close stops following.
+// Close stops following. It does not wait for a tool that its driver holds.
 func (w *Watch) Close() {
-	if w != nil {
-		w.stop()
-		<-w.done
+	if w == nil {
+		return
+	}
+	w.stop()
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-w.done:
+	case <-grace.C:
 	}
 }
 

@@ -75,17 +75,18 @@ func TestGPUs(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []GPU{{Name: "NVIDIA X", UUID: "GPU-1", Driver: "550.54", Memory: 81559 << 20}},
 		parseGPUs("NVIDIA X, GPU-1, 550.54, 81559\nsomething else\n"))
-	w := &Watch{cards: map[string]*card{}}
-	start := time.Unix(0, 0)
-	now := start
-	tick := func() time.Time { now = now.Add(500 * time.Millisecond); return now }
-	w.read(strings.NewReader("GPU-1, 100.0, 1000\nGPU-1, 200.0, 3000\nnoise\nGPU-1, [N/A], 2000\n"), tick)
+	now := time.Unix(0, 0)
+	w := newWatch(nil, func() time.Time { now = now.Add(500 * time.Millisecond); return now })
+	w.read(strings.NewReader("GPU-1, 100.0, 1000\nGPU-1, 200.0, 3000\nnoise\nGPU-1, [N/A], 2000\n"))
 	joules, peak := w.Take("GPU-1")
-	require.InDelta(t, 100, joules, 1e-9, "200 W for half a second")
+	require.InDelta(t, 150, joules, 1e-9, "100 W and 200 W, half a second each")
 	require.Equal(t, int64(3000<<20), peak)
 	joules, peak = w.Take("GPU-1")
 	require.Zero(t, joules)
 	require.Zero(t, peak)
+	w.read(strings.NewReader("GPU-1, 300.0, 1\n"))
+	joules, _ = w.Take("GPU-1")
+	require.InDelta(t, 150, joules, 1e-9, "300 W since the last reading, half a second ago")
 	(*Watch)(nil).Close()
 	joules, _ = (*Watch)(nil).Take("GPU-1")
 	require.Zero(t, joules)

@@ -275,6 +275,7 @@ const (
 func engineFlags(flags *pflag.FlagSet, e *node.Engines) {
 	flags.StringSliceVar(&e.Names, "engine", []string{"cpu"}, engineHelp)
 	flags.Int64Var(&e.Memory, "engine-memory", 0, engineMemoryHelp)
+	flags.DurationVar(&e.Stall, "engine-stall", 0, "how long an engine on ICICLE may make no progress before its process is killed and the proof made elsewhere (0: 2 minutes)")
 	flags.IntVar(&e.Slots, "slots", e.Slots, "tasks worked on at once (0: as many as keep the engines busy)")
 }
 

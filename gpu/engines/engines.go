@@ -11,11 +11,11 @@
 package engines
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -28,6 +28,7 @@ import (
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/cpu"
 	"github.com/gristmill-zk/gristmill/gpu/remote"
+	"github.com/gristmill-zk/gristmill/internal/subprocess"
 )
 
 // ErrUnknown is a name that no engine has.
@@ -45,6 +46,9 @@ var icicleEnv = []string{"PATH", "HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICE
 // the driver hangs.
 const listTimeout = time.Minute
 
+// maxListing bounds what is read of its answer.
+const maxListing = 1 << 20
+
 // Options are what engines are opened with.
 type Options struct {
 	// Cores is how many processor cores the CPU engine may use; 0 means all.
@@ -54,6 +58,9 @@ type Options struct {
 	WithoutTables bool
 	// Memory is the budget for resident keys in bytes; 0 is the engine's default.
 	Memory int64
+	// Stall is how long an engine in another process may make no progress before
+	// that is taken for stuck and killed; 0 is remote.DefaultStallTimeout.
+	Stall time.Duration
 	// Logger receives what engines in other processes say; nil is slog.Default.
 	Logger *slog.Logger
 }
@@ -93,7 +100,7 @@ func Open(name string, opts Options) (gpu.Engine, error) {
 	if opts.Memory > 0 {
 		command = append(command, "--memory", strconv.FormatInt(opts.Memory, 10))
 	}
-	return remote.New(remote.Config{Command: command, Env: append(cardOrder(), icicleEnv...), Logger: opts.Logger})
+	return remote.New(remote.Config{Command: command, Env: append(cardOrder(), icicleEnv...), StallTimeout: opts.Stall, Logger: opts.Logger})
 }
 
 // cardOrder numbers cards as nvidia-smi does, by their place on the bus. CUDA's
@@ -143,22 +150,22 @@ func (d *Device) Engine() string {
 func ICICLEDevices(ctx context.Context) (devices []Device, noCUDA string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, icicleProgram(), "--list")
+	cmd := exec.Command(icicleProgram(), "--list")
 	cmd.Env = append(os.Environ(), cardOrder()...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if errors.Is(err, exec.ErrNotFound) {
+	answer, err := subprocess.Ask(ctx, maxListing, cmd)
+	switch {
+	case errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
 		return nil, "", fmt.Errorf("%s is neither next to gristmill nor in PATH: build it with scripts/icicle.sh and scripts/engine-icicle.sh", ICICLEProgram)
-	}
-	if err != nil {
-		return nil, "", fmt.Errorf("%s --list: %w: %s", ICICLEProgram, err, strings.TrimSpace(stderr.String()))
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, "", fmt.Errorf("%s --list takes longer than %v: the driver may hang; look for Xid events in the kernel's log: %w", ICICLEProgram, listTimeout, err)
+	case err != nil:
+		return nil, "", fmt.Errorf("%s --list: %w: %s", ICICLEProgram, err, strings.TrimSpace(answer.Err))
 	}
 	var listing struct {
 		Devices []Device `json:"devices"`
 		NoCUDA  string   `json:"no_cuda"`
 	}
-	if err := json.Unmarshal(out, &listing); err != nil {
+	if err := json.Unmarshal([]byte(answer.Out), &listing); err != nil {
 		return nil, "", fmt.Errorf("%s --list: %w", ICICLEProgram, err)
 	}
 	return listing.Devices, listing.NoCUDA, nil

@@ -1,17 +1,16 @@
 package health
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/gristmill-zk/gristmill/internal/subprocess"
 )
 
 // DefaultTimeout is how long nvidia-smi may take. It takes seconds when a driver
@@ -20,9 +19,6 @@ const DefaultTimeout = 15 * time.Second
 
 // maxAnswer bounds what is read of nvidia-smi's answer.
 const maxAnswer = 1 << 20
-
-// killGrace is how long a killed nvidia-smi may take to end.
-const killGrace = 2 * time.Second
 
 // SMI reads devices with nvidia-smi. The zero value is ready for use.
 type SMI struct {
@@ -126,47 +122,25 @@ func (s *SMI) run(ctx context.Context, args ...string) (string, error) {
 	}
 	command := append(append([]string{}, s.command()...), args...)
 	running, stop := context.WithTimeout(ctx, timeout)
-	cmd := exec.CommandContext(running, command[0], command[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = killGrace
-	out := &limited{left: maxAnswer}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		stop()
+	defer stop()
+	answer, err := subprocess.Ask(running, maxAnswer, exec.Command(command[0], command[1:]...))
+	text := answer.Out + answer.Err
+	var exit *exec.ExitError
+	switch {
+	case errors.Is(err, subprocess.ErrUndying):
+		s.hung = answer.Gone
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
-		return "", fmt.Errorf("%w: %w", ErrNoTool, err)
-	}
-	ended, result := make(chan struct{}), error(nil)
-	go func() {
-		defer stop()
-		result = cmd.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-running.Done():
-		// A process inside a driver that hangs does not die of a signal.
-		grace := time.NewTimer(2 * killGrace)
-		defer grace.Stop()
-		select {
-		case <-ended:
-		case <-grace.C:
-			s.hung = ended
-			return "", fmt.Errorf("%w: nvidia-smi does not end although it was killed", ErrTimeout)
-		}
-	}
-	switch {
+		return "", fmt.Errorf("%w: nvidia-smi does not end although it was killed", ErrTimeout)
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
-	case errors.Is(running.Err(), context.DeadlineExceeded):
+	case running.Err() != nil && err != nil:
 		return "", fmt.Errorf("%w: nvidia-smi took longer than %v", ErrTimeout, timeout)
-	}
-	text := out.String()
-	if result != nil {
-		return text, explain(text, result)
+	case errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay):
+		return text, explain(text, err)
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", ErrNoTool, err)
 	}
 	return text, nil
 }
@@ -209,20 +183,4 @@ func firstLine(text string) string {
 		return "nothing"
 	}
 	return strings.ToValidUTF8(line, "?")
-}
-
-// limited keeps the beginning of what is written.
-type limited struct {
-	bytes.Buffer
-	left int
-}
-
-var _ io.Writer = (*limited)(nil)
-
-// Write implements io.Writer.
-func (l *limited) Write(p []byte) (int, error) {
-	n := min(l.left, len(p))
-	l.left -= n
-	l.Buffer.Write(p[:n])
-	return len(p), nil
 }

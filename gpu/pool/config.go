@@ -44,9 +44,13 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// maxPassed is how often a waiting proof is passed over for one whose key is
-// resident.
-const maxPassed = 8
+const (
+	// maxPassed is how often a waiting proof is passed over for one whose key is
+	// resident.
+	maxPassed = 8
+	// pressTime before it is due a proof is passed over no more.
+	pressTime = 2 * time.Minute
+)
 
 func (c *Config) validate() error {
 	if len(c.Devices) == 0 {

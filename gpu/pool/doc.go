@@ -15,8 +15,10 @@
 // unfit gets none while they do.
 //
 // A device takes as many proofs as it makes at once; others wait in the pool.
-// A free device takes one whose key it has, so that keys are not swapped for each
-// proof, else the oldest. One that was passed over several times goes first.
+// They wait in the order in which they are due, then of their arrival. A free
+// device takes the first, or one whose key it has, so that keys are not swapped
+// for each proof; but one that was passed over several times, or is due soon,
+// is passed over no more.
 //
 // Verification happens after the device was released, so a device is never idle
 // for it.

@@ -32,6 +32,9 @@ type Result struct {
 // Task is a proof to be made.
 type Task struct {
 	gpu.Request
+	// Due is when something is lost if the proof is not there. Among waiting
+	// proofs the earliest goes first, those without (zero) last; it ends nothing.
+	Due time.Time
 	// Verify judges a proof; nothing leaves the pool that it did not accept.
 	Verify func(*gpu.Proof) error
 	// Failed is told of each try that failed, and on which device; nil is fine.

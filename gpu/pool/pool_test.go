@@ -353,6 +353,44 @@ func TestPassedOver(t *testing.T) {
 	})
 }
 
+// TestDue: among waiting proofs the one that is due first goes first, and one
+// that is due soon waits for no other's key.
+func TestDue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := &card{id: "a", parallel: 1, takes: time.Second}
+		p, err := pool.New(pool.Config{Devices: []gpu.Engine{a}})
+		require.NoError(t, err)
+		now := time.Now()
+		var calls sync.WaitGroup
+		for _, c := range []struct {
+			key byte
+			due time.Time
+		}{
+			{1, time.Time{}}, // takes the device
+			{1, time.Time{}},
+			{1, now.Add(2 * time.Hour)},
+			{2, now.Add(time.Hour)}, // has time: proofs under key 1 pass
+			{3, now.Add(time.Minute)},
+		} {
+			calls.Go(func() {
+				task := key(c.key)
+				task.Due = c.due
+				_, err := p.Prove(t.Context(), task)
+				require.NoError(t, err)
+			})
+			synctest.Wait()
+		}
+		calls.Wait()
+		var got []byte
+		for _, id := range a.proofs() {
+			got = append(got, id[0])
+		}
+		require.Equal(t, []byte{1, 3, 1, 1, 2}, got)
+		require.NoError(t, p.Close())
+	})
+}
+
 func TestSpreadsOverDevices(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

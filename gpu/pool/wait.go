@@ -1,8 +1,10 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/gristmill-zk/gristmill/gpu"
 )
@@ -10,20 +12,39 @@ import (
 // waiter is a proof that no device has taken yet.
 type waiter struct {
 	key    gpu.KeyID
+	due    time.Time // zero: nothing is lost
 	seq    uint64
 	passed int
 	may    func(*device) bool
 	given  chan *device // buffered; nil: no device may take it
 }
 
+// urgency orders proofs by when they are due, then by their arrival.
+func urgency(a, b *waiter) int {
+	switch {
+	case a.due.IsZero() != b.due.IsZero():
+		if a.due.IsZero() {
+			return 1
+		}
+		return -1
+	case !a.due.Equal(b.due):
+		return a.due.Compare(b.due)
+	}
+	return cmp.Compare(a.seq, b.seq)
+}
+
+// pressing says that there is no time for the sake of another proof's key.
+func (w *waiter) pressing() bool { return !w.due.IsZero() && time.Until(w.due) < pressTime }
+
 // acquire waits for one of the devices that may make a task's proof. It returns
 // nil when none of them is usable. Release the device.
 func (p *Pool) acquire(ctx context.Context, task *Task, may func(*device) bool) (*device, error) {
-	w := &waiter{key: task.Key.ID, may: may, given: make(chan *device, 1)}
+	w := &waiter{key: task.Key.ID, due: task.Due, may: may, given: make(chan *device, 1)}
 	p.mu.Lock()
 	p.seq++
 	w.seq = p.seq
-	p.waiting = append(p.waiting, w)
+	at, _ := slices.BinarySearchFunc(p.waiting, w, urgency)
+	p.waiting = slices.Insert(p.waiting, at, w)
 	p.match()
 	p.mu.Unlock()
 	select {
@@ -82,8 +103,8 @@ func (p *Pool) next() (*waiter, *device) {
 	if len(p.waiting) == 0 {
 		return nil, nil
 	}
-	// Waiting is in the order of arrival. The first that a free device may take
-	// goes, unless one comes later whose key the device has.
+	// Waiting is in the order of urgency. The first that a free device may take
+	// goes, unless it has time and one comes later whose key the device has.
 	var first *waiter
 	var on *device
 	for _, w := range p.waiting {
@@ -95,7 +116,7 @@ func (p *Pool) next() (*waiter, *device) {
 			first, on = w, d
 		}
 		switch {
-		case first.passed >= maxPassed:
+		case first.passed >= maxPassed || first.pressing():
 			return first, on
 		case d.has(w.key):
 			if w != first {
