@@ -146,11 +146,15 @@ func (r *rig) meterBatch(n byte, key wire.Hash, body *wire.Body, batch uint32) *
 	r.t.Helper()
 	raw, err := body.MarshalBinary()
 	require.NoError(r.t, err)
-	r.setBody(raw)
-	job := r.job(n)
 	commitment, err := body.Commitment(deployment, batch, meter.PayloadLimit)
 	require.NoError(r.t, err)
-	job.BatchSize, job.PayloadLimit, job.DataCommitment = batch, meter.PayloadLimit, wire.ElementHash(commitment)
+	r.setBody(raw)
+	job := wire.NewJob()
+	job.Deployment, job.TaskID, job.Attempt, job.Prover = deployment, wire.Hash{n, 1}, 1, prover
+	job.Project, job.Version, job.BundleDigest = 1, 1, r.digest
 	job.VKID, job.Outputs = key, 4
+	job.DataHash, job.DataURLs = wire.DataHash(raw), []string{r.data.URL + "/v1/data/" + wire.DataHash(raw).String()}
+	job.BatchSize, job.PayloadLimit, job.Count = batch, meter.PayloadLimit, batch
+	job.DataCommitment, job.ReplyQueue = wire.ElementHash(commitment), queueName
 	return job
 }
