@@ -77,12 +77,17 @@ func (s *Session) Send(ctx context.Context, opts SendOptions) (Sent, error) {
 	if !opts.Wait {
 		return sent, nil
 	}
+	return sent, s.follow(ctx, &sent, say)
+}
+
+// follow waits until a message that was sent is settled or refused.
+func (s *Session) follow(ctx context.Context, sent *Sent, say func(string)) error {
 	// Each look is one request, so that what is wrong shows at once.
 	follower, err := client.NewWithConfig(s.SequencerURL(), client.Config{Attempts: 1, Timeout: followTimeout, Logger: s.opts.Logger})
 	if err != nil {
-		return sent, err
+		return err
 	}
-	return sent, sent.follow(ctx, follower, s.SchedulerURL(), say)
+	return sent.follow(ctx, follower, s.SchedulerURL(), say)
 }
 
 // sendingDevice opens the device key. On the data directory of a local

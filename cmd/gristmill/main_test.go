@@ -84,7 +84,7 @@ func TestEveryPromisedCommandIsThere(t *testing.T) {
 		"demo", "up", "devnet", "deploy", "sequencer", "miner", "scheduler", "worker", "key new", "key import", "key ls",
 		"project create", "project deposit", "project device add", "project show", "prover join", "prover stake",
 		"prover optin", "prover claim", "prover status", "device new", "send", "task ls", "task show", "proof export",
-		"audit", "plugin build", "plugin inspect", "version",
+		"audit", "plugin new", "plugin test", "plugin dev", "plugin build", "plugin inspect", "version",
 	} {
 		require.True(t, have[want], want)
 	}
@@ -175,6 +175,11 @@ func TestClearErrors(t *testing.T) {
 		{"hex", []string{"send"}},
 		{"required flag", []string{"proof", "export", "0x00"}},
 		{"nothing to build", []string{"plugin", "build"}},
+		{`name "Cold Chain"`, []string{"plugin", "new", "Cold Chain"}},
+		{"no Go file", []string{"plugin", "test", dir}},
+		{"no such file", []string{"plugin", "test", filepath.Join(dir, "none")}},
+		{"name one of them", []string{"plugin", "test", dir, "--binary", "x"}},
+		{"no node is running", []string{"plugin", "dev", dir}},
 		{"no queue", []string{"worker"}},
 		{"--slots -1", []string{"worker", "--slots", "-1", "--redis", "127.0.0.1:1"}},
 		{"engine is not available", []string{"bench", "prove", "--engines", "abacus"}},

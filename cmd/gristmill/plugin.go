@@ -10,11 +10,17 @@ import (
 )
 
 func (a *app) pluginCommand() *cobra.Command {
-	return groupCommand("plugin", "Build and inspect circuit bundles",
-		`A bundle is one folder: manifest, plugin binary, constraint system, proving and
+	return groupCommand("plugin", "Write circuits, try them, and bundle them",
+		`A plugin is a program with a circuit in it. From nothing to a settled proof:
+  gristmill plugin new coldchain
+  gristmill plugin test ./coldchain
+  gristmill up
+  gristmill plugin dev ./coldchain
+
+A bundle is one folder: manifest, plugin binary, constraint system, proving and
 verifying key. The SHA-256 of its manifest is its identity, which a project pins
 on chain.`,
-		a.pluginBuildCommand(), a.pluginInspectCommand())
+		a.pluginNewCommand(), a.pluginTestCommand(), a.pluginDevCommand(), a.pluginBuildCommand(), a.pluginInspectCommand())
 }
 
 func (a *app) pluginBuildCommand() *cobra.Command {

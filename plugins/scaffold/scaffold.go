@@ -18,6 +18,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/module"
 )
 
 //go:embed all:template
@@ -48,11 +50,7 @@ type Project struct {
 	SDK    SDK      `json:"sdk"`
 }
 
-var (
-	namePattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	// modulePattern is what Go takes for a module path, leaving out the rarest.
-	modulePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
-)
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 const maxName = 40
 
@@ -72,8 +70,8 @@ func (c *Config) validate() error {
 	if c.Module == "" {
 		c.Module = "example.com/" + c.Name
 	}
-	if !modulePattern.MatchString(c.Module) || strings.Contains(c.Module, "..") {
-		return fmt.Errorf("module path %q is none that Go takes, like example.com/%s", c.Module, c.Name)
+	if err := module.CheckImportPath(c.Module); err != nil {
+		return fmt.Errorf("module path %q is none that Go takes, like example.com/%s: %w", c.Module, c.Name, err)
 	}
 	if c.Module == modulePath || strings.HasPrefix(c.Module, modulePath+"/") {
 		return fmt.Errorf("module path %q belongs to gristmill itself", c.Module)

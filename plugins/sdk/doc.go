@@ -16,9 +16,9 @@
 //	func main() { sdk.Main(&sdk.Project{Name: "meter", New: …, Assign: …}) }
 //
 // The public inputs are always [binding, dataCommitment, outputs…]. A plugin
-// binary answers to three verbs: `export` writes the constraint system and what
-// a bundle needs to know of it, `describe` prints the latter, and `serve` is how
-// the host starts it.
+// binary answers to four verbs: `export` writes the constraint system and what
+// a bundle needs to know of it, `describe` prints the latter, `sample` prints
+// messages to try it with, and `serve` is how the host starts it.
 //
 // A task the plugin refuses because of its messages is an [ErrTask], one whose
 // messages do not satisfy the circuit an [ErrUnsatisfied]; neither becomes

@@ -26,6 +26,7 @@ const usage = `%s is a gristmill circuit plugin.
 
   %[1]s describe [--batch N]             print what the circuit is, as JSON
   %[1]s export   [--batch N] --out DIR   write circuit and description for a bundle
+  %[1]s sample   [--batch N]             print payloads of a batch that satisfies the circuit, as JSON
   %[1]s serve    [--batch N]             how a gristmill worker starts it
 
 `
@@ -59,6 +60,8 @@ func run(p *Project, args []string, stdout, stderr io.Writer) error {
 		return describe(&project, stdout)
 	case "export":
 		return export(&project, *out)
+	case "sample":
+		return sample(&project, stdout)
 	case "serve":
 		return serve(&project)
 	case "help", "-h", "--help":
