@@ -79,10 +79,10 @@ func (s *Session) DevPlugin(ctx context.Context, opts DevOptions) (Dev, error) {
 // dev is one run.
 type dev struct {
 	Dev
-	s             *Session
-	opts          DevOptions
-	bundle        *bundle.Bundle
-	owner, prover chain.Sender
+	s      *Session
+	opts   DevOptions
+	bundle *bundle.Bundle
+	owner  chain.Sender
 }
 
 func (d *dev) run(ctx context.Context) error {
@@ -107,8 +107,15 @@ func (d *dev) run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = lock.Release() }()
-	for _, step := range []func(context.Context) error{d.openProject, d.shape, d.fund, d.optIn, d.listDevices, d.template} {
-		if err := step(ctx); err != nil {
+	if d.owner, err = d.s.Sender(ctx, keyOwner); err != nil {
+		return err
+	}
+	// The chain takes a second for each step, so what can goes together.
+	for _, steps := range [][]step{
+		{{"verifying key", d.key}, {"project", d.openProject}},
+		{{"project version", d.shape}, {"escrow", d.fund}, {"opt-in", d.optIn}, {"devices", d.listDevices}, {"payload template", d.template}},
+	} {
+		if err := together(ctx, steps); err != nil {
 			return err
 		}
 	}
@@ -119,12 +126,12 @@ func (d *dev) statePath() string {
 	return d.s.opts.Dir.Path("plugins", lockName(d.Name)+".json")
 }
 
+func (d *dev) key(ctx context.Context) error {
+	return registerKey(ctx, d.s.deployment, d.owner, d.bundle, intent("plugin dev"))
+}
+
 // openProject finds the plugin's project, or makes one.
-func (d *dev) openProject(ctx context.Context) error {
-	var err error
-	if d.owner, err = d.s.Sender(ctx, keyOwner); err != nil {
-		return err
-	}
+func (d *dev) openProject(ctx context.Context) (err error) {
 	var state devState
 	if err := readJSON(d.statePath(), &state); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -159,11 +166,7 @@ func (d *dev) shape(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	what := intent("plugin dev")
-	if err := registerKey(ctx, d.s.deployment, d.owner, d.bundle, what); err != nil {
-		return err
-	}
-	if err := shapeProject(ctx, d.s.deployment, d.owner, d.Project, d.bundle, spec, what); err != nil {
+	if err := shapeProject(ctx, d.s.deployment, d.owner, d.Project, d.bundle, spec, intent("plugin dev")); err != nil {
 		return err
 	}
 	after, err := d.s.deployment.Project(ctx, d.Project)
@@ -198,10 +201,11 @@ func (d *dev) optIn(ctx context.Context) error {
 	if err != nil || in {
 		return err
 	}
-	if d.prover, err = d.s.Sender(ctx, keyProver); err != nil {
+	from, err := d.s.Sender(ctx, keyProver)
+	if err != nil {
 		return err
 	}
-	_, err = call(ctx, d.prover, intent("plugin dev"), d.s.deployment.Parts().Provers, bindings.NewProverRegistry().PackOptIn(d.Project))
+	_, err = call(ctx, from, intent("plugin dev"), d.s.deployment.Parts().Provers, bindings.NewProverRegistry().PackOptIn(d.Project))
 	return err
 }
 
