@@ -37,6 +37,9 @@ func (b *Bundle) KnownAnswer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := b.checkVerifyingKeys(vk); err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -55,6 +58,9 @@ func (b *Bundle) KnownAnswer(ctx context.Context) error {
 }
 
 func (b *Bundle) knownWires() (fr.Vector, error) {
+	if err := b.inspectPart(PartKnownAnswer, checkWiresShape); err != nil {
+		return nil, err
+	}
 	var wires fr.Vector
 	err := b.readPart(PartKnownAnswer, func(r io.Reader) error {
 		_, err := wires.ReadFrom(r)

@@ -13,20 +13,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
-	cs "github.com/consensys/gnark/constraint/bn254"
 	"github.com/consensys/gnark/logger"
 
 	"github.com/gristmill-zk/gristmill/internal/durable"
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
-	"github.com/gristmill-zk/gristmill/internal/groth16vk"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -47,12 +42,21 @@ type BuildConfig struct {
 	// digest. It is made if missing.
 	OutDir string
 
-	// AllowInsecure accepts keys whose trapdoor this machine knew while it made
-	// them. Building without it is refused: there is no other setup yet.
+	// Platforms are further platforms to build the plugin for, from Source. The
+	// one of this machine is always built: it says what the circuit is.
+	Platforms []Platform
+
+	// Keys are keys made before, by a ceremony or in another bundle. Nil makes
+	// some here, by a local setup.
+	Keys *KeySource
+
+	// AllowInsecure accepts keys whose trapdoor one machine knew while it made
+	// them: those of a local setup, here or before.
 	AllowInsecure bool
 
-	// Reuse returns a bundle of OutDir that has the same executable and
-	// circuit, if there is one, and spares the setup.
+	// Reuse returns a bundle of OutDir that has the same executables and
+	// circuit and keys of a local setup, if there is one, and spares another
+	// setup. Without effect when Keys are given.
 	Reuse bool
 
 	// Progress is told each stage as it begins. Nil is fine.
@@ -72,8 +76,11 @@ func (c *BuildConfig) validate() error {
 	if c.BatchSize < 0 || c.BatchSize > wire.MaxBatch {
 		return fmt.Errorf("bundle: BatchSize is %d, must be 0 to %d", c.BatchSize, wire.MaxBatch)
 	}
-	if !c.AllowInsecure {
+	if !c.AllowInsecure && (c.Keys == nil || c.Keys.Origin == KeysInsecureDev) {
 		return fmt.Errorf("bundle: refused, a local setup %w: allow it for development only", ErrInsecure)
+	}
+	if err := c.validatePlatforms(); err != nil {
+		return err
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -122,12 +129,12 @@ func Build(ctx context.Context, cfg BuildConfig) (*Bundle, error) {
 	if err := b.export(ctx); err != nil {
 		return nil, err
 	}
-	if cfg.Reuse {
+	if cfg.Reuse && cfg.Keys == nil {
 		if old := b.existing(ctx); old != nil {
 			return old, nil
 		}
 	}
-	if err := b.setup(ctx); err != nil {
+	if err := b.keys(ctx); err != nil {
 		return nil, err
 	}
 	final, err := b.publish(ctx)
@@ -165,7 +172,7 @@ func removeLeftovers(store string) {
 type builder struct {
 	cfg      BuildConfig
 	dir      string
-	plugin   string
+	plugins  []Part // this machine's first; hashed
 	manifest Manifest
 }
 
@@ -178,17 +185,10 @@ type description struct {
 
 // export makes the executable and what it says of its circuit.
 func (b *builder) export(ctx context.Context) error {
-	b.plugin = "plugin-" + runtime.GOOS + "-" + runtime.GOARCH
-	path := filepath.Join(b.dir, b.plugin)
-	if b.cfg.Source != "" {
-		b.cfg.Progress("compile plugin")
-		if err := goBuild(ctx, b.cfg.Source, path); err != nil {
-			return err
-		}
-	} else if err := copyExecutable(b.cfg.Binary, path); err != nil {
+	if err := b.compile(ctx); err != nil {
 		return err
 	}
-
+	path := filepath.Join(b.dir, b.plugins[0].Path)
 	b.cfg.Progress("compile circuit")
 	args := []string{"export", "--out", b.dir}
 	if b.cfg.BatchSize != 0 {
@@ -209,42 +209,14 @@ func (b *builder) export(ctx context.Context) error {
 	if err := dec.Decode(&d); err != nil {
 		return fmt.Errorf("bundle: the plugin's description: %w", err)
 	}
+	tools, err := toolsOf(path)
+	if err != nil {
+		return err
+	}
 	b.manifest = Manifest{
-		Format: FormatVersion, Name: d.Name, Version: d.Version, Keys: KeysInsecureDev, Circuit: d.CircuitInfo,
-		Tools: Tools{Go: runtime.Version(), Gnark: gnarkVersion()},
+		Format: FormatVersion, Name: d.Name, Version: d.Version, Circuit: d.CircuitInfo, Tools: tools,
 	}
 	return os.Remove(filepath.Join(b.dir, fileDescription))
-}
-
-func goBuild(ctx context.Context, source, out string) error {
-	abs, err := filepath.Abs(out)
-	if err != nil {
-		return fmt.Errorf("bundle: %w", err)
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", abs, ".")
-	cmd.Dir = source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("bundle: go build in %s: %w: %s", source, err, lastLines(text))
-	}
-	return nil
-}
-
-func copyExecutable(from, to string) error {
-	src, err := os.Open(from)
-	if err != nil {
-		return fmt.Errorf("bundle: plugin executable: %w", err)
-	}
-	defer src.Close()
-	dst, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
-	if err != nil {
-		return fmt.Errorf("bundle: %w", err)
-	}
-	_, err = io.Copy(dst, src)
-	if err := errors.Join(err, dst.Close()); err != nil {
-		return fmt.Errorf("bundle: copy the plugin executable: %w", err)
-	}
-	return nil
 }
 
 // lastLines shortens what a tool printed to what fits into an error.
@@ -257,24 +229,19 @@ func lastLines(out []byte) string {
 	return text
 }
 
-// existing finds a finished bundle with the same executable and circuit.
+// existing finds a finished bundle with the same executables and circuit.
 func (b *builder) existing(ctx context.Context) *Bundle {
-	plugin, err := hashFile(filepath.Join(b.dir, b.plugin))
-	if err != nil {
-		return nil
-	}
 	circuit, err := hashFile(filepath.Join(b.dir, fileCircuit))
 	if err != nil {
 		return nil
 	}
 	for _, dir := range list(b.cfg.OutDir) {
 		old, err := openManifest(dir)
-		if err != nil || old.Manifest.Tools != b.manifest.Tools {
+		if err != nil || old.Manifest.Tools != b.manifest.Tools || old.Manifest.Keys != KeysInsecureDev {
 			continue
 		}
-		p, pErr := old.Part(PartPlugin)
-		c, cErr := old.Part(PartCircuit)
-		if pErr != nil || cErr != nil || p.SHA256 != plugin.SHA256 || c.SHA256 != circuit.SHA256 {
+		c, err := old.Part(PartCircuit)
+		if err != nil || c.SHA256 != circuit.SHA256 || !old.hasPlugins(b.plugins) {
 			continue
 		}
 		if old, err = Open(ctx, dir); err == nil {
@@ -301,38 +268,6 @@ func list(dir string) []string {
 	return out
 }
 
-// setup makes the keys.
-func (b *builder) setup(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	b.cfg.Progress("make keys")
-	system := new(cs.R1CS)
-	f, err := os.Open(filepath.Join(b.dir, fileCircuit))
-	if err != nil {
-		return fmt.Errorf("bundle: %w", err)
-	}
-	_, err = system.ReadFrom(f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("bundle: the plugin's circuit: %w", err)
-	}
-	var pk groth16.ProvingKey
-	var vk groth16.VerifyingKey
-	if err := groth16.Setup(system, &pk, &vk); err != nil {
-		return fmt.Errorf("bundle: setup: %w", err)
-	}
-	evm, err := groth16vk.EncodeVK(&vk)
-	if err != nil {
-		return fmt.Errorf("bundle: %w", err)
-	}
-	b.manifest.VKID = groth16vk.ID(evm)
-	return errors.Join(
-		b.write(fileProvingKey, pk.WriteDump),
-		b.write(fileVerifyingKey, func(w io.Writer) error { _, err := vk.WriteRawTo(w); return err }),
-		b.write(fileEVMKey, func(w io.Writer) error { _, err := w.Write(evm); return err }),
-	)
-}
-
 func (b *builder) write(name string, content func(io.Writer) error) error {
 	f, err := os.OpenFile(filepath.Join(b.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -348,14 +283,13 @@ func (b *builder) write(name string, content func(io.Writer) error) error {
 // to its place.
 func (b *builder) publish(ctx context.Context) (*Bundle, error) {
 	b.cfg.Progress("check bundle")
-	for _, p := range []Part{
-		{Name: PartPlugin, Path: b.plugin, OS: runtime.GOOS, Arch: runtime.GOARCH},
+	for _, p := range append(sortedPlugins(b.plugins), []Part{
 		{Name: PartCircuit, Path: fileCircuit},
 		{Name: PartProvingKey, Path: fileProvingKey},
 		{Name: PartVerifyingKey, Path: fileVerifyingKey},
 		{Name: PartVerifyingKeyEVM, Path: fileEVMKey},
 		{Name: PartKnownAnswer, Path: fileKnownAnswer},
-	} {
+	}...) {
 		hashed, err := hashFile(filepath.Join(b.dir, p.Path))
 		if err != nil {
 			return nil, err
@@ -428,16 +362,4 @@ func hashFile(path string) (Part, error) {
 		return Part{}, fmt.Errorf("bundle: %w", err)
 	}
 	return Part{Size: size, SHA256: digest}, nil
-}
-
-// gnarkVersion is the version this program was linked with.
-func gnarkVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, dep := range info.Deps {
-			if dep.Path == "github.com/consensys/gnark" {
-				return dep.Version
-			}
-		}
-	}
-	return "unknown"
 }

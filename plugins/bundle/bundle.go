@@ -268,6 +268,9 @@ func (b *Bundle) VerifyingKey() (*groth16.VerifyingKey, error) {
 
 // Circuit reads the constraint system.
 func (b *Bundle) Circuit() (*cs.R1CS, error) {
+	if err := b.inspectPart(PartCircuit, checkCircuitShape); err != nil {
+		return nil, err
+	}
 	system := new(cs.R1CS)
 	err := b.readPart(PartCircuit, func(r io.Reader) error {
 		_, err := system.ReadFrom(r)
@@ -288,6 +291,12 @@ func (b *Bundle) Circuit() (*cs.R1CS, error) {
 
 // ProvingKey reads the proving key in gnark's form.
 func (b *Bundle) ProvingKey() (*groth16.ProvingKey, error) {
+	err := b.inspectPart(PartProvingKey, func(at io.ReaderAt, size int64) error {
+		return checkDumpShape(at, size, &b.Manifest.Circuit)
+	})
+	if err != nil {
+		return nil, err
+	}
 	pk := new(groth16.ProvingKey)
 	if err := b.readPart(PartProvingKey, pk.ReadDump); err != nil {
 		return nil, err

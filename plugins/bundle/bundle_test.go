@@ -217,8 +217,17 @@ func TestBadManifests(t *testing.T) {
 		"part twice":    {func(m *bundle.Manifest) { m.Parts = append(m.Parts, m.Parts[1]) }, bundle.ErrMalformed, "twice"},
 		"shared path":   {func(m *bundle.Manifest) { m.Parts[1].Path = m.Parts[2].Path }, bundle.ErrMalformed, "another part"},
 		"no circuit":    {func(m *bundle.Manifest) { m.Parts = append(m.Parts[:1], m.Parts[2:]...) }, bundle.ErrMissing, "circuit"},
-		"no platform":   {func(m *bundle.Manifest) { m.Parts[0].OS = "" }, bundle.ErrMalformed, "platform"},
-		"key id":        {func(m *bundle.Manifest) { m.VKID[0] ^= 1 }, bundle.ErrMismatch, "verifying-key-evm"},
+		"no ceremony":   {func(m *bundle.Manifest) { m.Keys = bundle.KeysCeremony }, bundle.ErrMalformed, "ceremony"},
+		"dev ceremony":  {func(m *bundle.Manifest) { m.Ceremony = &bundle.CeremonyInfo{} }, bundle.ErrMalformed, "ceremony"},
+		"nobody": {func(m *bundle.Manifest) {
+			m.Keys, m.Ceremony = bundle.KeysCeremony, &bundle.CeremonyInfo{}
+		}, bundle.ErrMalformed, "contributors"},
+		"control contributor": {func(m *bundle.Manifest) {
+			m.Keys, m.Ceremony = bundle.KeysCeremony, &bundle.CeremonyInfo{Contributors: []string{"a\x1b[0m"}}
+		}, bundle.ErrMalformed, "contributor"},
+		"signatures' path": {func(m *bundle.Manifest) { m.Parts[1].Path = bundle.SignaturesName }, bundle.ErrMalformed, "path"},
+		"no platform":      {func(m *bundle.Manifest) { m.Parts[0].OS = "" }, bundle.ErrMalformed, "platform"},
+		"key id":           {func(m *bundle.Manifest) { m.VKID[0] ^= 1 }, bundle.ErrMismatch, "verifying-key-evm"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -308,7 +317,14 @@ func TestKnownAnswerFindsForeignKeys(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NotEqual(t, built.Digest, other.Digest)
-	for _, name := range []string{bundle.PartProvingKey, bundle.PartVerifyingKeyEVM} {
+	for _, name := range []string{bundle.PartPlugin, bundle.PartCircuit, bundle.PartKnownAnswer} {
+		first, err := built.Part(name)
+		require.NoError(t, err)
+		second, err := other.Part(name)
+		require.NoError(t, err)
+		require.Equal(t, first, second, "all but the keys is the same from build to build")
+	}
+	for _, name := range []string{bundle.PartProvingKey, bundle.PartVerifyingKey, bundle.PartVerifyingKeyEVM} {
 		dir := clone(t)
 		from, err := other.Part(name)
 		require.NoError(t, err)
@@ -327,7 +343,9 @@ func TestKnownAnswerFindsForeignKeys(t *testing.T) {
 		})
 		b, err := bundle.Open(t.Context(), dir)
 		require.NoError(t, err)
-		require.ErrorIs(t, b.KnownAnswer(t.Context()), bundle.ErrMismatch, name)
+		err = b.KnownAnswer(t.Context())
+		require.ErrorIs(t, err, bundle.ErrMismatch, name)
+		require.ErrorContains(t, err, "key", name)
 	}
 }
 
