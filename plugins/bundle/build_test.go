@@ -1,15 +1,17 @@
 package bundle_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/plugins/internal/tiny"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -25,38 +27,14 @@ func echo(t *testing.T) string {
 		bundle.CircuitInfo
 	}{m.Name, m.Version, m.Circuit})
 	require.NoError(t, err)
-	files := map[string][]byte{
-		"go.mod":           []byte("module example.org/echo\n\ngo 1.24\n"),
-		"description.json": description,
-		"main.go": []byte(`package main
-
-import (
-	"embed"
-	"os"
-)
-
-//go:embed description.json circuit.r1cs known-answer.wires
-var files embed.FS
-
-func main() {
-	for _, name := range []string{"description.json", "circuit.r1cs", "known-answer.wires"} {
-		content, _ := files.ReadFile(name)
-		if err := os.WriteFile(os.Args[3]+"/"+name, content, 0o644); err != nil {
-			panic(err)
-		}
-	}
-}
-`),
-	}
-	for name, part := range map[string]string{"circuit.r1cs": bundle.PartCircuit, "known-answer.wires": bundle.PartKnownAnswer} {
-		path, err := built.Path(part)
+	part := func(name string) io.WriterTo {
+		path, err := built.Path(name)
 		require.NoError(t, err)
-		files[name], err = os.ReadFile(path)
+		content, err := os.ReadFile(path)
 		require.NoError(t, err)
+		return bytes.NewBuffer(content)
 	}
-	for name, content := range files {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o644))
-	}
+	require.NoError(t, tiny.WriteSource(dir, description, part(bundle.PartCircuit), part(bundle.PartKnownAnswer)))
 	return dir
 }
 
