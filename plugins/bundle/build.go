@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -20,8 +19,6 @@ import (
 
 	"github.com/consensys/gnark/logger"
 
-	"github.com/gristmill-zk/gristmill/internal/durable"
-	"github.com/gristmill-zk/gristmill/internal/failpoint"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -112,18 +109,11 @@ func Build(ctx context.Context, cfg BuildConfig) (*Bundle, error) {
 		return nil, err
 	}
 	quietGnark()
-	if err := os.MkdirAll(cfg.OutDir, 0o755); err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
-	}
-	removeLeftovers(cfg.OutDir)
-	dir, err := os.MkdirTemp(cfg.OutDir, buildPrefix)
+	dir, err := Stage(cfg.OutDir)
 	if err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
-	}
 	start := time.Now()
 	b := &builder{cfg: cfg, dir: dir}
 	if err := b.export(ctx); err != nil {
@@ -317,24 +307,7 @@ func (b *builder) publish(ctx context.Context) (*Bundle, error) {
 	if err := built.KnownAnswer(ctx); err != nil {
 		return nil, err
 	}
-	return built, b.move(built)
-}
-
-func (b *builder) move(built *Bundle) error {
-	final := filepath.Join(b.cfg.OutDir, DirName(built.Digest))
-	if err := durable.SyncDir(b.dir); err != nil {
-		return fmt.Errorf("bundle: %w", err)
-	}
-	failpoint.Hit("bundle.publish.before")
-	if err := os.Rename(b.dir, final); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("bundle: %w", err)
-	}
-	failpoint.Hit("bundle.publish.after")
-	built.Dir = final
-	if err := durable.SyncDir(b.cfg.OutDir); err != nil {
-		return fmt.Errorf("bundle: %w", err)
-	}
-	return nil
+	return built, built.moveTo(b.cfg.OutDir)
 }
 
 func syncFile(path string) error {
