@@ -16,6 +16,7 @@ import (
 	"github.com/gristmill-zk/gristmill/gpu/check"
 	"github.com/gristmill-zk/gristmill/gpu/engines"
 	"github.com/gristmill-zk/gristmill/gpu/health"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/scheduler/queue"
 )
 
@@ -44,6 +45,9 @@ type DoctorOptions struct {
 	Dir DataDir
 	// Engines are proved on; what is not there of them is a failure.
 	Engines Engines
+	// Sandbox is what a worker would do about missing layers: with
+	// sandbox.Require each is a failure. Empty is sandbox.BestEffort.
+	Sandbox sandbox.Mode
 	// Redis is looked at when it is given.
 	Redis string
 	// Each is told of every check as it ends; nil is fine.
@@ -57,7 +61,7 @@ const proveLimit = 3 * time.Minute
 // The error is that of ctx only: what is wrong is in the checks.
 func Doctor(ctx context.Context, opts DoctorOptions) ([]Check, error) {
 	d := &doctor{opts: opts}
-	for _, look := range []func(context.Context){d.machine, d.dataDir, d.memoryFiles, d.cards, d.icicle, d.engines, d.queue} {
+	for _, look := range []func(context.Context){d.machine, d.dataDir, d.memoryFiles, d.sandbox, d.cards, d.icicle, d.engines, d.queue} {
 		if ctx.Err() != nil {
 			return d.checks, context.Cause(ctx)
 		}
@@ -132,6 +136,31 @@ func (d *doctor) memoryFiles(context.Context) {
 		return
 	}
 	d.add("memory files", OK, "", "can be made and sealed")
+}
+
+// sandbox tries what would keep a plugin in.
+func (d *doctor) sandbox(ctx context.Context) {
+	if d.opts.Sandbox == sandbox.Off {
+		d.add("sandbox", Warn, "leave --sandbox at its default", "off: plugins may do whatever this user may do")
+		return
+	}
+	verdict := Warn
+	if d.opts.Sandbox == sandbox.Require {
+		verdict = Fail
+	}
+	support, err := sandbox.Probe(ctx)
+	if err != nil {
+		d.add("sandbox", Fail, "", "%v", err)
+		return
+	}
+	for _, l := range support.Layers {
+		what := "sandbox: " + string(l.Layer)
+		if l.InForce {
+			d.add(what, OK, "", "%s", l.Detail)
+		} else {
+			d.add(what, verdict, l.Advice, "missing: %s", l.Detail)
+		}
+	}
 }
 
 // cards reads NVIDIA's devices.

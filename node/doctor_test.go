@@ -9,6 +9,7 @@ import (
 
 	"github.com/gristmill-zk/gristmill/gpu/health"
 	"github.com/gristmill-zk/gristmill/internal/redistest"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 )
 
 // verdicts are a doctor's by what was looked at.
@@ -37,6 +38,9 @@ func TestDoctorFindsAHealthyProcessor(t *testing.T) {
 	require.Contains(t, checks["engine cpu"].Detail, "known answer proved")
 	require.Equal(t, Note, checks["cards"].Verdict)
 	require.Equal(t, Note, checks["ICICLE"].Verdict)
+	for _, l := range sandbox.Layers() {
+		require.Contains(t, []Verdict{OK, Warn}, checks["sandbox: "+string(l)].Verdict, l)
+	}
 }
 
 func TestDoctorNamesWhatWasAskedForAndIsNotThere(t *testing.T) {

@@ -6,9 +6,12 @@ import (
 
 	gnarklog "github.com/consensys/gnark/logger"
 	"go.uber.org/goleak"
+
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 )
 
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	gnarklog.Disable()
 	code := m.Run()
 	if code == 0 {

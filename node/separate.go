@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/gristmill-zk/gristmill/chain"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -127,6 +128,9 @@ type WorkerOptions struct {
 	Redis string
 	Name  string
 	Drain time.Duration
+	// Sandbox is what to do about layers that this machine lacks; empty is
+	// sandbox.BestEffort.
+	Sandbox sandbox.Mode
 	// AllowInsecure takes circuits whose keys one machine made by itself. The
 	// data directory of a local deployment made its own, and always takes them.
 	AllowInsecure bool
@@ -147,7 +151,7 @@ func RunWorker(ctx context.Context, opts WorkerOptions) error {
 			return "", err
 		}
 		parts := workerParts{
-			redis: redis, engines: opts.Engines, name: opts.Name, drain: opts.Drain,
+			redis: redis, engines: opts.Engines, sandbox: opts.Sandbox, name: opts.Name, drain: opts.Drain,
 			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{},
 		}
 		if err := startWorker(ctx, g, parts); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gristmill-zk/gristmill/chain"
 	"github.com/gristmill-zk/gristmill/miner"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/scheduler"
 	"github.com/gristmill-zk/gristmill/sequencer"
 	"github.com/gristmill-zk/gristmill/wire"
@@ -24,10 +25,11 @@ type LocalOptions struct {
 	SchedulerListen string
 	Redis           string // host:port or URL; empty: a queue in the process
 	Engines         Engines
-	Threads         int    // of the miner; 0: one per core
-	Plugin          string // the meter circuit's binary; empty: found or built
-	Mining          Mining // first start only
-	Terms           Terms  // of the meter project, first start only
+	Sandbox         sandbox.Mode // empty: sandbox.BestEffort
+	Threads         int          // of the miner; 0: one per core
+	Plugin          string       // the meter circuit's binary; empty: found or built
+	Mining          Mining       // first start only
+	Terms           Terms        // of the meter project, first start only
 }
 
 // UpOptions is `gristmill up`.
@@ -163,7 +165,7 @@ func (l *local) startRoles(watch observers) func(context.Context, *group) error 
 				return err
 			}
 		}
-		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, name: "local", insecure: true, observe: watch.worker}); err != nil {
+		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, sandbox: l.opts.Sandbox, name: "local", insecure: true, observe: watch.worker}); err != nil {
 			return err
 		}
 		return startMiner(ctx, g, miner.Source(l.sequencer), l.opts.Threads, watch.rate)

@@ -22,11 +22,13 @@ import (
 	"github.com/gristmill-zk/gristmill/internal/groth16vk"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/host"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/wire"
 	"github.com/gristmill-zk/gristmill/worker"
 )
 
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	engineOrTests()
 	goleak.VerifyTestMain(m)
 }

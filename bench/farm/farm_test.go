@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gristmill-zk/gristmill/node"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/scheduler"
 	"github.com/gristmill-zk/gristmill/sequencer"
 	"github.com/gristmill-zk/gristmill/wire"
@@ -22,6 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	gnarklog.Disable()
 	// go-ethereum's sender cache lives as long as the process; goleveldb lets its
 	// last goroutine end a while after Close.

@@ -17,8 +17,9 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check this machine and its devices, and prove a known answer on each engine",
 		Long: `Looks at what a worker on this machine needs: the data directory, memory files,
-cards and their health, the ICICLE engine's program, the queue; and has each
-engine that --engine names prove a known answer. Says what is missing and what
+the layers of the sandbox that plugins run in (each is tried, not guessed), cards
+and their health, the ICICLE engine's program, the queue; and has each engine
+that --engine names prove a known answer. Says what is missing and what
 to do. The exit code is 1 when something failed; what was not asked for and is
 not there is only noted.`,
 		Example: "  gristmill doctor\n  gristmill doctor --engine icicle:0,cpu --redis 127.0.0.1:6379",
@@ -54,13 +55,14 @@ not there is only noted.`,
 	cmd.Flags().StringSliceVar(&opts.Engines.Names, "engine", []string{"cpu"}, engineHelp)
 	cmd.Flags().Int64Var(&opts.Engines.Memory, "engine-memory", 0, engineMemoryHelp)
 	cmd.Flags().StringVar(&opts.Redis, "redis", "", redisHelp+" (default: not looked at)")
+	sandboxFlag(cmd.Flags(), &opts.Sandbox)
 	return cmd
 }
 
 func (a *app) showCheck(c node.Check) {
-	fmt.Fprintf(a.stdout, "%-4s  %-16s %s\n", c.Verdict, c.What, c.Detail)
+	fmt.Fprintf(a.stdout, "%-4s  %-26s %s\n", c.Verdict, c.What, c.Detail)
 	if c.Advice != "" {
-		fmt.Fprintf(a.stdout, "%-4s  %-16s → %s\n", "", "", c.Advice)
+		fmt.Fprintf(a.stdout, "%-4s  %-26s → %s\n", "", "", c.Advice)
 	}
 }
 

@@ -14,9 +14,12 @@ import (
 	"syscall"
 
 	gnarklog "github.com/consensys/gnark/logger"
+
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 )
 
 func main() {
+	sandbox.Main()     // returns, unless this is the shim that a plugin starts in
 	gnarklog.Disable() // it writes to standard output, which is ours
 	ctx, stop := interruptible()
 	err := newRoot(os.Stdin, os.Stdout, os.Stderr).ExecuteContext(ctx)

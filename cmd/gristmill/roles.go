@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gristmill-zk/gristmill/node"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 )
 
 // chainFlags are the flags of every command that talks to the chain.
@@ -279,14 +280,19 @@ func engineFlags(flags *pflag.FlagSet, e *node.Engines) {
 	flags.IntVar(&e.Slots, "slots", e.Slots, "tasks worked on at once (0: as many as keep the engines busy)")
 }
 
+// sandboxFlag is for commands that run plugins.
+func sandboxFlag(flags *pflag.FlagSet, mode *sandbox.Mode) {
+	flags.TextVar(mode, "sandbox", sandbox.BestEffort, "what to do when this machine lacks layers of the plugins' sandbox: best-effort (run plugins with those there are), require (refuse to start, naming what is missing) or off (no layer; plugins may do what this user may do); gristmill doctor shows the layers")
+}
+
 func (a *app) workerCommand() *cobra.Command {
 	var opts node.WorkerOptions
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Solve and prove tasks from the queue",
 		Long: `Takes jobs from Redis, runs the project's circuit as a subprocess of its own to
-solve them (checked digest, empty environment, memory limit; killed with this
-process), proves the solution, verifies the proof and sends it back. Circuits
+solve them (checked digest, empty environment, memory limit, in a sandbox; killed
+with this process), proves the solution, verifies the proof and sends it back. Circuits
 are bundles in DATA_DIR/bundles, found by the digest that the chain names.
 
 It proves on the engines that --engine names, each card in a process of its own.
@@ -306,6 +312,7 @@ processor; an engine that is asked for and not there is an error.`,
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Redis, "redis", "", redisHelp+" (default: the node running on the data directory)")
 	engineFlags(flags, &opts.Engines)
+	sandboxFlag(flags, &opts.Sandbox)
 	flags.StringVar(&opts.Name, "name", "", "what this worker is called (default: the host's name)")
 	flags.BoolVar(&opts.AllowInsecure, "allow-insecure-keys", false, "take circuits whose keys one machine made by itself (always, on a local deployment's own data directory)")
 	flags.DurationVar(&opts.Drain, "drain", time.Minute, "how long tasks under way may take to finish after Ctrl-C")

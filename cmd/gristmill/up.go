@@ -14,6 +14,7 @@ func localFlags(flags *pflag.FlagSet, o *node.LocalOptions) {
 	flags.StringVar(&o.SchedulerListen, "scheduler-listen", o.SchedulerListen, "address of the prover's data and status API")
 	flags.StringVar(&o.Redis, "redis", "", redisHelp+" (default: one inside the process)")
 	engineFlags(flags, &o.Engines)
+	sandboxFlag(flags, &o.Sandbox)
 	flags.IntVar(&o.Threads, "threads", o.Threads, "mining threads (0: one per core)")
 	flags.StringVar(&o.Plugin, "meter-plugin", "", "the meter circuit's plugin binary (default: plugins/meter next to this program, else built from its source; first start only)")
 	flags.DurationVar(&o.Terms.MaxWait, "max-wait", o.Terms.MaxWait, "how long the first message of a batch waits for others (first start only)")

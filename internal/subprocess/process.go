@@ -54,6 +54,9 @@ type Options struct {
 	Limits []Limit
 	// SocketDir is the only directory in which the process may say it listens.
 	SocketDir string
+	// HostDir is where SocketDir is for this process, once the other has a
+	// number; nil means in the same place.
+	HostDir func(pid int) string
 	// Advice is told to people when the process is no plugin.
 	Advice string
 }
@@ -81,7 +84,10 @@ func (r *Process) Start(context.Context) error {
 		closeAll([]*os.File{r.stdin, r.stdout, r.stderr})
 		return fmt.Errorf("pipe: %w", err)
 	}
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if r.cmd.SysProcAttr == nil {
+		r.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	r.cmd.SysProcAttr.Setpgid, r.cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
 	if err := r.opts.Spawner.run(r.cmd.Start); err != nil {
 		closeAll([]*os.File{r.stdin, r.stdout, r.stderr})
 		return err
@@ -225,6 +231,11 @@ func (r *Process) Diagnose(context.Context) string {
 func (r *Process) PluginToHost(network, address string) (string, string, error) {
 	if network != "unix" || filepath.Dir(filepath.Clean(address)) != r.opts.SocketDir {
 		return "", "", &net.AddrError{Err: "not a socket in the process's directory", Addr: network + " " + address}
+	}
+	if r.opts.HostDir != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		address = filepath.Join(r.opts.HostDir(r.pid), filepath.Base(address))
 	}
 	return network, address, nil
 }

@@ -60,6 +60,9 @@ func openCircuit(h *Host, b *bundle.Bundle) (*Circuit, error) {
 	if err := errors.Join(err, plugin.Close()); err != nil {
 		return fail(err)
 	}
+	if err := h.checkStatic(binary); err != nil {
+		return fail(errors.Join(err, binary.Close()))
+	}
 	return &Circuit{
 		host: h, bundle: b, binary: binary, part: part, check: check,
 		cancel: map[*solve]struct{}{}, empty: make(chan struct{}),

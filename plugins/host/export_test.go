@@ -1,5 +1,19 @@
 package host
 
+import "strconv"
+
+// Running are the processes a host has, by number.
+func Running(h *Host) (pids []int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for p := range h.running {
+		if pid, err := strconv.Atoi(p.runner.ID()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // RunDir is where a host's processes work.
 func RunDir(h *Host) string { return h.runDir.Path() }
 

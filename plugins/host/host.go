@@ -10,6 +10,7 @@ import (
 
 	"github.com/gristmill-zk/gristmill/internal/subprocess"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -37,6 +38,11 @@ type Config struct {
 	// MemoryLimit bounds a process's writable memory in bytes. Defaults to 16 GiB.
 	MemoryLimit uint64
 
+	// Sandbox says what to do when the machine lacks layers of the plugins'
+	// sandbox. Defaults to sandbox.BestEffort. Unless it is sandbox.Off, the
+	// program's main function must call sandbox.Main first.
+	Sandbox sandbox.Mode
+
 	// Logger receives what plugins print, with the plugin's name and task.
 	// Defaults to slog.Default.
 	Logger *slog.Logger
@@ -58,6 +64,9 @@ func (c Config) withDefaults() Config {
 	if c.MemoryLimit == 0 {
 		c.MemoryLimit = 16 << 30
 	}
+	if c.Sandbox == "" {
+		c.Sandbox = sandbox.BestEffort
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -73,6 +82,9 @@ func (c Config) validate() error {
 	case c.StartTimeout < 0 || c.SolveTimeout < 0 || c.IdleTimeout < 0:
 		return errors.New("plugin host: StartTimeout, SolveTimeout and IdleTimeout must not be negative")
 	}
+	if err := new(sandbox.Mode).UnmarshalText([]byte(c.Sandbox)); err != nil {
+		return fmt.Errorf("plugin host: Sandbox: %w", err)
+	}
 	return nil
 }
 
@@ -82,10 +94,12 @@ type Host struct {
 	runDir  *subprocess.RunDir
 	slots   chan struct{}
 	spawner *subprocess.Spawner
+	sandbox *sandbox.Sandbox // nil when there is none
 
 	mu       sync.Mutex
 	closed   bool
 	circuits map[wire.Hash]*opening
+	running  map[*process]struct{}
 }
 
 // opening is a circuit that is open or being opened.
@@ -101,6 +115,10 @@ func New(cfg Config) (*Host, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	confinement, err := chooseSandbox(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("plugin host: %w", err)
+	}
 	dir, err := subprocess.NewRunDir(cfg.RunDir)
 	if err != nil {
 		return nil, fmt.Errorf("plugin host: RunDir: %w", err)
@@ -109,7 +127,9 @@ func New(cfg Config) (*Host, error) {
 		cfg: cfg, runDir: dir,
 		slots:    make(chan struct{}, cfg.Slots),
 		spawner:  subprocess.NewSpawner(),
+		sandbox:  confinement,
 		circuits: map[wire.Hash]*opening{},
+		running:  map[*process]struct{}{},
 	}, nil
 }
 
@@ -173,4 +193,15 @@ func (h *Host) Close() error {
 	}
 	h.spawner.Stop()
 	return errors.Join(append(errs, h.runDir.Remove())...)
+}
+
+// keepTrack remembers a process that was started until it is gone.
+func (h *Host) keepTrack(p *process, running bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if running {
+		h.running[p] = struct{}{}
+	} else {
+		delete(h.running, p)
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/host"
 	"github.com/gristmill-zk/gristmill/plugins/internal/faulty"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -239,13 +240,12 @@ func TestCancelKillsAHungSolveAndItsChildren(t *testing.T) {
 	for name, m := range map[string]faulty.Mode{"hang": faulty.Hang, "fork": faulty.Fork} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t, host.Config{})
+			b := setup(t, host.Config{Sandbox: sandbox.Off}) // it could not have children
 			ctx, cancel := context.WithCancel(t.Context())
 			var group int
 			hung := task(t, m)
 			hung.Progress = func(string) {
-				// The plugin leads a group; it is the one of our children that
-				// works in this host's directory.
+				// The plugin leads a group.
 				group = pluginGroup(t, b.host)
 				cancel()
 			}
@@ -262,7 +262,7 @@ func TestCancelKillsAHungSolveAndItsChildren(t *testing.T) {
 
 func TestCrashTakesTheChildrenAlong(t *testing.T) {
 	t.Parallel()
-	b := setup(t, host.Config{})
+	b := setup(t, host.Config{Sandbox: sandbox.Off})
 	var group int
 	crashing := task(t, faulty.ForkAndCrash)
 	crashing.Progress = func(string) {
@@ -338,14 +338,14 @@ func TestSlotsRunInParallelAndProcessesAreReused(t *testing.T) {
 		})
 	}
 	require.NoError(t, g.Wait())
-	require.LessOrEqual(t, len(children(os.Getpid(), b.host)), 2)
+	require.LessOrEqual(t, len(host.Running(b.host)), 2)
 }
 
 func TestIdleProcessIsEvicted(t *testing.T) {
 	t.Parallel()
 	b := setup(t, host.Config{IdleTimeout: time.Millisecond})
 	requireHonest(t, b.circuit)
-	require.Eventually(t, func() bool { return len(children(os.Getpid(), b.host)) == 0 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(host.Running(b.host)) == 0 }, 10*time.Second, 5*time.Millisecond)
 	requireHonest(t, b.circuit)
 }
 
@@ -401,7 +401,7 @@ func TestKilledHostLeavesNoPlugin(t *testing.T) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	require.Equal(t, "hanging\n", line)
-	plugins := children(cmd.Process.Pid, nil)
+	plugins := children(cmd.Process.Pid)
 	require.Len(t, plugins, 1)
 
 	require.NoError(t, cmd.Process.Kill())
@@ -452,15 +452,12 @@ func processes() (pids []int) {
 	return pids
 }
 
-// children are the plugins a process started, those of one host if it is given.
-func children(parent int, h *host.Host) (pids []int) {
+// children are the plugins a process started.
+func children(parent int) (pids []int) {
 	for _, pid := range processes() {
 		_, p, _, _ := stat(pid)
-		if p != parent {
-			continue
-		}
-		dir, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
-		if strings.Contains(dir, "/gm-") && (h == nil || strings.HasPrefix(dir, host.RunDir(h))) {
+		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if p == parent && bytes.HasPrefix(name, []byte("gristmill-plugin-")) {
 			pids = append(pids, pid)
 		}
 	}
@@ -469,7 +466,7 @@ func children(parent int, h *host.Host) (pids []int) {
 
 func pluginGroup(t *testing.T, h *host.Host) int {
 	t.Helper()
-	pids := children(os.Getpid(), h)
+	pids := host.Running(h)
 	if len(pids) != 1 {
 		t.Errorf("%d plugins run, want 1", len(pids))
 		return 0

@@ -12,6 +12,7 @@ import (
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/host"
 	"github.com/gristmill-zk/gristmill/plugins/internal/faulty"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 )
 
 // helperEnv makes the test binary a host that hangs over a bundle until it is
@@ -22,6 +23,7 @@ const helperEnv = "GRISTMILL_TEST_HOST"
 var plugin *bundle.Bundle
 
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	if dir := os.Getenv(helperEnv); dir != "" {
 		if err := hangForever(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -94,10 +94,15 @@ func (p *process) connect(ctx context.Context) error {
 		SyncStderr:       p.log.Writer("stderr"),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
 			p.command(cmd, system, dir)
-			p.runner = subprocess.NewProcess(ctx, cmd, subprocess.Options{
+			opts := subprocess.Options{
 				Spawner: p.circuit.host.spawner, Limits: p.limits(), SocketDir: dir,
 				Advice: "the plugin must be an executable of this platform made with the gristmill SDK",
-			})
+			}
+			if err := p.circuit.host.confine(cmd, dir, &opts); err != nil {
+				return nil, err
+			}
+			p.runner = subprocess.NewProcess(ctx, cmd, opts)
+			p.circuit.host.keepTrack(p, true)
 			return p.runner, nil
 		},
 	})
@@ -333,5 +338,6 @@ func (p *process) stop() {
 		<-p.runner.Gone()
 		p.runner.ClosePipes()
 	}
+	p.circuit.host.keepTrack(p, false)
 	_ = p.solution.Close()
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,7 +110,7 @@ func (s *service) Solve(out solveStream) error {
 	case Crash:
 		os.Exit(3)
 	case ForkAndCrash:
-		if err := exec.Command("/proc/self/exe", "sleep").Start(); err != nil {
+		if err := startChild(); err != nil {
 			return err
 		}
 		defer time.AfterFunc(100*time.Millisecond, func() { os.Exit(3) })
@@ -119,7 +118,7 @@ func (s *service) Solve(out solveStream) error {
 		panic("the plugin panics")
 	case Hang, Fork:
 		if m == Fork {
-			if err := exec.Command("/proc/self/exe", "sleep").Start(); err != nil {
+			if err := startChild(); err != nil {
 				return err
 			}
 		}
@@ -194,4 +193,10 @@ func word(b byte) []byte {
 	out := make([]byte, 32)
 	out[31] = b
 	return out
+}
+
+// startChild leaves a process behind.
+func startChild() error {
+	_, err := os.StartProcess("/proc/self/exe", []string{"faulty", "sleep"}, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	return err
 }
