@@ -59,23 +59,25 @@ func OpenDigest(ctx context.Context, dir string, want wire.Hash) (*Bundle, error
 }
 
 func openManifest(dir string) (*Bundle, error) {
+	b, _, err := readManifest(dir)
+	return b, err
+}
+
+func readManifest(dir string) (*Bundle, []byte, error) {
 	f, err := openInside(dir, ManifestName)
 	if err != nil {
-		return nil, partError(ManifestName, err)
+		return nil, nil, partError(ManifestName, err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
 	if err != nil {
-		return nil, fmt.Errorf("bundle: read %s: %w", ManifestName, err)
+		return nil, nil, fmt.Errorf("bundle: read %s: %w", ManifestName, err)
 	}
-	if len(text) > maxManifest {
-		return nil, blame(ManifestName, ErrSize, "it is longer than %d bytes", maxManifest)
-	}
-	m, err := parseManifest(text)
+	m, err := ParseManifest(text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &Bundle{Dir: dir, Digest: wire.SHA256(text), Manifest: m}, nil
+	return &Bundle{Dir: dir, Digest: wire.SHA256(text), Manifest: *m}, text, nil
 }
 
 // Part finds a part by name. There is one plugin per platform: the one for

@@ -116,3 +116,15 @@ func (b *Bundle) moveTo(store string) error {
 	}
 	return nil
 }
+
+// ManifestText is the manifest's file, whose SHA-256 is the bundle's digest.
+func (b *Bundle) ManifestText() ([]byte, error) {
+	again, text, err := readManifest(b.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if again.Digest != b.Digest {
+		return nil, blame(ManifestName, ErrAltered, "its digest is %s, it was %s", again.Digest, b.Digest)
+	}
+	return text, nil
+}
