@@ -21,6 +21,8 @@ type BuildOptions struct {
 	Out       string // parent of the bundle's folder
 	BatchSize int    // 0: the circuit's default
 	Fresh     bool   // make keys anew, also when Out has some of the same circuit
+	Keys      string // directory of a ceremony or bundle whose keys are taken
+	Platforms []string
 	Logger    *slog.Logger
 	Progress  func(line string)
 }
@@ -39,32 +41,39 @@ func viewBundle(b *bundle.Bundle) BundleView {
 // tellEvery is how often something that takes long says that it goes on.
 const tellEvery = 2 * time.Second
 
-// BuildBundle builds a circuit's bundle with keys of a local setup, those of a
-// bundle made before if it is of the same plugin and circuit.
+// BuildBundle builds a circuit's bundle with keys made before, or with keys of a
+// local setup: those of a bundle that is there if it is of the same plugin and
+// circuit.
 func BuildBundle(ctx context.Context, opts BuildOptions) (BundleView, error) {
 	if opts.Source == "" && opts.Binary == "" {
 		return BundleView{}, errors.New("nothing to build: name the circuit's folder, or a plugin with --binary")
 	}
+	cfg := bundle.BuildConfig{
+		Source: opts.Source, Binary: opts.Binary, BatchSize: opts.BatchSize, OutDir: opts.Out, AllowInsecure: true,
+		Reuse: !opts.Fresh, Logger: opts.Logger,
+	}
+	for _, text := range opts.Platforms {
+		platform, err := bundle.ParsePlatform(text)
+		if err != nil {
+			return BundleView{}, err
+		}
+		cfg.Platforms = append(cfg.Platforms, platform)
+	}
+	if opts.Keys != "" {
+		keys, err := keySource(ctx, opts.Keys)
+		if err != nil {
+			return BundleView{}, err
+		}
+		cfg.Keys = keys
+	}
 	what := firstOf(opts.Binary, opts.Source)
 	stop := keepTelling(ctx, opts.Progress, "building the bundle of "+what)
 	defer stop()
-	b, err := bundle.Build(ctx, bundle.BuildConfig{
-		Source: opts.Source, Binary: opts.Binary, BatchSize: opts.BatchSize, OutDir: opts.Out, AllowInsecure: true,
-		Reuse: !opts.Fresh, Logger: opts.Logger,
-	})
+	b, err := bundle.Build(ctx, cfg)
 	if err != nil {
 		return BundleView{}, err
 	}
 	return viewBundle(b), nil
-}
-
-// InspectBundle checks a bundle, proves its known answer and describes it.
-func InspectBundle(ctx context.Context, dir string) (BundleView, error) {
-	b, err := bundle.Open(ctx, dir)
-	if err != nil {
-		return BundleView{}, err
-	}
-	return viewBundle(b), b.KnownAnswer(ctx)
 }
 
 // keepTelling says what is going on, at once and again every two seconds.

@@ -21,6 +21,7 @@ var ErrInUse = errors.New("in use by another process")
 //	chain/               the embedded chain
 //	keys/NAME.json       account keys (web3 keystore v3)
 //	devices/NAME.json    device keys, encrypted the same way
+//	signers/NAME.json    keys that bundles are signed with, encrypted the same way
 //	password             the keys' password when the node made it up itself
 //	tx/ADDRESS.db        journal of the transactions an account has sent
 //	sequencer/           mempool, bodies and blocks

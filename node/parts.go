@@ -171,6 +171,7 @@ type workerParts struct {
 	drain   time.Duration // 0: the worker's default
 	// insecure takes bundles with keys that one machine made by itself.
 	insecure bool
+	trust    string // file of the operator's allow-list of bundles; empty: none
 	observe  func(worker.Event)
 }
 
@@ -183,11 +184,15 @@ func startWorker(ctx context.Context, g *group, p workerParts) error {
 		}
 		p.name = name
 	}
+	trust, err := LoadPolicy(p.trust)
+	if err != nil {
+		return err
+	}
 	if err := g.lock("worker-" + lockName(p.name)); err != nil {
 		return err
 	}
 	cfg := worker.Config{
-		Redis: p.redis, BundleDir: g.opts.Dir.Path("bundles"), AllowInsecure: p.insecure, Name: p.name, DrainTimeout: p.drain,
+		Redis: p.redis, BundleDir: g.opts.Dir.Path("bundles"), AllowInsecure: p.insecure, Trust: trust, Name: p.name, DrainTimeout: p.drain,
 		Observe: p.observe, Logger: g.opts.Logger,
 	}
 	if err := p.engines.open(g, &cfg); err != nil {

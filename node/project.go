@@ -30,6 +30,9 @@ type ProjectSpec struct {
 	Sequencers        []common.Address
 	Dapp              common.Address
 	DappGas           uint32
+	// AllowInsecure takes keys of a local setup, on any chain. On embedded
+	// chains they are always taken.
+	AllowInsecure bool
 }
 
 // ProjectView is a project as the chain has it.
@@ -54,6 +57,9 @@ type ProjectView struct {
 func (s *Session) CreateProject(ctx context.Context, from chain.Sender, spec ProjectSpec) (uint64, error) {
 	b, err := bundle.Open(ctx, spec.Bundle)
 	if err != nil {
+		return 0, err
+	}
+	if err := checkKeys(b, s.client.ID(), s.devChain(), spec.AllowInsecure); err != nil {
 		return 0, err
 	}
 	// A project with no version would be left behind if this came out later.

@@ -134,6 +134,9 @@ type WorkerOptions struct {
 	// AllowInsecure takes circuits whose keys one machine made by itself. The
 	// data directory of a local deployment made its own, and always takes them.
 	AllowInsecure bool
+	// Trust is a file that lists the bundles that are taken, by signer or digest;
+	// empty takes all that the chain names.
+	Trust string
 }
 
 // RunWorker runs a worker until ctx ends and its tasks are drained.
@@ -152,7 +155,7 @@ func RunWorker(ctx context.Context, opts WorkerOptions) error {
 		}
 		parts := workerParts{
 			redis: redis, engines: opts.Engines, sandbox: opts.Sandbox, name: opts.Name, drain: opts.Drain,
-			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{},
+			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{}, trust: opts.Trust,
 		}
 		if err := startWorker(ctx, g, parts); err != nil {
 			return "", err

@@ -30,6 +30,7 @@ type LocalOptions struct {
 	Plugin          string       // the meter circuit's binary; empty: found or built
 	Mining          Mining       // first start only
 	Terms           Terms        // of the meter project, first start only
+	Trust           string       // file of the allow-list of bundles; empty: what the chain names
 }
 
 // UpOptions is `gristmill up`.
@@ -165,7 +166,7 @@ func (l *local) startRoles(watch observers) func(context.Context, *group) error 
 				return err
 			}
 		}
-		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, sandbox: l.opts.Sandbox, name: "local", insecure: true, observe: watch.worker}); err != nil {
+		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, sandbox: l.opts.Sandbox, name: "local", insecure: true, trust: l.opts.Trust, observe: watch.worker}); err != nil {
 			return err
 		}
 		return startMiner(ctx, g, miner.Source(l.sequencer), l.opts.Threads, watch.rate)

@@ -17,7 +17,7 @@ func (a *app) keyCommand() *cobra.Command {
 format that geth, MetaMask and foundry read. The password comes from
 --password-file or GRISTMILL_PASSWORD_FILE, else from DATA_DIR/password (made by
 "up" and "demo" for their own keys), else it is asked for.`,
-		a.keyNewCommand(), a.keyImportCommand(), a.keyListCommand())
+		a.keyNewCommand(), a.keyImportCommand(), a.keyListCommand(), a.keySignerCommand())
 }
 
 func (a *app) keyNewCommand() *cobra.Command {

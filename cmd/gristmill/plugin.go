@@ -20,7 +20,8 @@ func (a *app) pluginCommand() *cobra.Command {
 A bundle is one folder: manifest, plugin binary, constraint system, proving and
 verifying key. The SHA-256 of its manifest is its identity, which a project pins
 on chain.`,
-		a.pluginNewCommand(), a.pluginTestCommand(), a.pluginDevCommand(), a.pluginBuildCommand(), a.pluginInspectCommand())
+		a.pluginNewCommand(), a.pluginTestCommand(), a.pluginDevCommand(), a.pluginBuildCommand(), a.pluginInspectCommand(),
+		a.pluginSignCommand(), a.pluginVerifyCommand(), a.pluginPushCommand(), a.pluginPullCommand(), a.pluginCeremonyCommand())
 }
 
 func (a *app) pluginBuildCommand() *cobra.Command {
@@ -29,11 +30,14 @@ func (a *app) pluginBuildCommand() *cobra.Command {
 		Use:   "build SOURCE",
 		Short: "Build a circuit's bundle: compile, set up keys, write the manifest",
 		Long: `SOURCE is the folder of the circuit's Go main package, or with --binary a plugin
-built before. The keys come from a local setup, whose secret this machine knew:
-such a bundle says insecure-dev-setup, and is for development only. A bundle that
-is there already with the same plugin, circuit and tools is taken as it is, so
-that its digest stays the one that a project pinned.`,
-		Example: "  gristmill plugin build ./plugins/circuits/meter\n  gristmill plugin build --binary bin/plugins/meter --out ./bundles",
+built before. Without --keys they come from a local setup, whose secret this machine
+knew: such a bundle says insecure-dev-setup, and is for development only. A bundle
+that is there already with the same plugin, circuit and tools is taken as it is, so
+that its digest stays the one that a project pinned.
+
+With --keys they are those of a final ceremony, or of another bundle of the same
+circuit. Then the same source gives the same digest everywhere.`,
+		Example: "  gristmill plugin build ./plugins/circuits/meter\n  gristmill plugin build ./plugins/circuits/meter --keys ./ceremony --platform linux/amd64,linux/arm64\n  gristmill plugin build --binary bin/plugins/meter --out ./bundles",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -59,6 +63,8 @@ that its digest stays the one that a project pinned.`,
 	flags.StringVar(&opts.Binary, "binary", "", "plugin binary to use instead of building one")
 	flags.StringVar(&opts.Out, "out", "", "folder that the bundle's folder is made in (default: DATA_DIR/bundles)")
 	flags.BoolVar(&opts.Fresh, "fresh", false, "make new keys, also when the folder has a bundle of the same circuit")
+	flags.StringVar(&opts.Keys, "keys", "", "folder of the ceremony, or of the bundle, whose keys are taken")
+	flags.StringSliceVar(&opts.Platforms, "platform", nil, "more platforms to build the plugin for, such as linux/arm64 (this machine's is always built)")
 	flags.IntVar(&opts.BatchSize, "batch", 0, "messages per task (0: the circuit's default)")
 	return cmd
 }
@@ -67,7 +73,7 @@ func (a *app) pluginInspectCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "inspect BUNDLE",
 		Short:   "Check a bundle and say what is in it",
-		Long:    "Hashes every part against the manifest, checks that keys and circuit belong together by proving a known answer, and prints the manifest.",
+		Long:    "Hashes every part against the manifest, checks that keys and circuit belong together by proving a known answer, and prints the manifest,\nwho claims to have signed, and how long a worker takes to load it.",
 		Example: "  gristmill plugin inspect ~/.local/share/gristmill/bundles/9f...",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -75,7 +81,15 @@ func (a *app) pluginInspectCommand() *cobra.Command {
 			if err != nil {
 				return interrupted(cmd.Context(), err)
 			}
-			return a.show(view, func(w io.Writer) error { return writeBundle(w, view) })
+			return a.show(view, func(w io.Writer) error {
+				if err := writeBundle(w, view.BundleView); err != nil {
+					return err
+				}
+				return facts(w,
+					"bytes", fmt.Sprint(view.Bytes),
+					"signatures by", signersText(view.Signers),
+					"checked in", fmt.Sprintf("%.2f s, known answer proved in %.2f s, proving key loaded in %.2f s", view.CheckSeconds, view.AnswerSeconds, view.LoadSeconds))
+			})
 		},
 	}
 }
@@ -86,7 +100,7 @@ func writeBundle(w io.Writer, b node.BundleView) error {
 		"bundle", b.Dir,
 		"digest", b.Digest.String(),
 		"circuit", m.Name+" "+m.Version,
-		"keys", string(m.Keys),
+		"keys", keysText(b, false),
 		"verifying key", m.VKID.String(),
 		"constraints", fmt.Sprint(m.Circuit.Constraints),
 		"messages per task", fmt.Sprintf("%d of at most %d bytes, signed with %s", m.Circuit.BatchSize, m.Circuit.PayloadLimit, m.Circuit.DeviceScheme),
@@ -97,7 +111,11 @@ func writeBundle(w io.Writer, b node.BundleView) error {
 	}
 	rows := make([][]string, len(m.Parts))
 	for i, p := range m.Parts {
-		rows[i] = []string{p.Name, p.Path, fmt.Sprint(p.Size), p.SHA256.String()}
+		name := p.Name
+		if p.OS != "" {
+			name += " " + p.OS + "/" + p.Arch
+		}
+		rows[i] = []string{name, p.Path, fmt.Sprint(p.Size), p.SHA256.String()}
 	}
 	return table(w, []string{"PART", "FILE", "BYTES", "SHA-256"}, rows)
 }

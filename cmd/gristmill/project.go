@@ -79,6 +79,7 @@ tasks for it. Prints the project's number.`,
 	flags.Uint16Var(&spec.SequencerShareBps, "sequencer-share", 1000, "the sequencer's part of the reward, in 1/10000")
 	flags.StringSliceVar(&sequencers, "sequencer", []string{"sequencer"}, "keys or addresses that may authorise tasks")
 	flags.StringVar(&dapp, "dapp", "", "contract told about every settled task")
+	flags.BoolVar(&spec.AllowInsecure, "allow-insecure-keys", false, "take a bundle whose keys one machine made by itself (always, on embedded chains)")
 	flags.Uint32Var(&spec.DappGas, "dapp-gas", 200_000, "gas the dApp's call-back gets")
 	must(cmd.MarkFlagRequired("bundle"))
 	return cmd

@@ -315,6 +315,7 @@ processor; an engine that is asked for and not there is an error.`,
 	sandboxFlag(flags, &opts.Sandbox)
 	flags.StringVar(&opts.Name, "name", "", "what this worker is called (default: the host's name)")
 	flags.BoolVar(&opts.AllowInsecure, "allow-insecure-keys", false, "take circuits whose keys one machine made by itself (always, on a local deployment's own data directory)")
+	flags.StringVar(&opts.Trust, "trust", "", trustHelp)
 	flags.DurationVar(&opts.Drain, "drain", time.Minute, "how long tasks under way may take to finish after Ctrl-C")
 	return cmd
 }

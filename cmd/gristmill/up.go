@@ -17,6 +17,7 @@ func localFlags(flags *pflag.FlagSet, o *node.LocalOptions) {
 	sandboxFlag(flags, &o.Sandbox)
 	flags.IntVar(&o.Threads, "threads", o.Threads, "mining threads (0: one per core)")
 	flags.StringVar(&o.Plugin, "meter-plugin", "", "the meter circuit's plugin binary (default: plugins/meter next to this program, else built from its source; first start only)")
+	flags.StringVar(&o.Trust, "trust", "", trustHelp)
 	flags.DurationVar(&o.Terms.MaxWait, "max-wait", o.Terms.MaxWait, "how long the first message of a batch waits for others (first start only)")
 	flags.DurationVar(&o.Terms.AcceptWindow, "accept-window", o.Terms.AcceptWindow, "how long a prover may take to accept an offer (first start only)")
 	flags.DurationVar(&o.Terms.ProveWindow, "prove-window", o.Terms.ProveWindow, "how long an accepted task may take (first start only)")

@@ -36,8 +36,9 @@ var mayImport = map[string][]string{
 
 // internalMayImport is the same for the packages below internal/.
 var internalMayImport = map[string][]string{
-	"internal/groth16vk": {"wire"},
-	"internal/e2e":       {"*"},
+	"internal/groth16vk":  {"wire"},
+	"internal/e2e":        {"*"},
+	"internal/tinybundle": {"plugins"},
 }
 
 // heavy is what only some rooms may pull in, test files apart: go-ethereum

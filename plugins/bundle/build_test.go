@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gristmill-zk/gristmill/internal/tinybundle"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
-	"github.com/gristmill-zk/gristmill/plugins/internal/tiny"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -34,7 +34,7 @@ func echo(t *testing.T) string {
 		require.NoError(t, err)
 		return bytes.NewBuffer(content)
 	}
-	require.NoError(t, tiny.WriteSource(dir, description, part(bundle.PartCircuit), part(bundle.PartKnownAnswer)))
+	require.NoError(t, tinybundle.WriteSource(dir, description, part(bundle.PartCircuit), part(bundle.PartKnownAnswer)))
 	return dir
 }
 

@@ -49,11 +49,15 @@ func Stage(store string) (dir string, err error) {
 }
 
 // Install checks a staged bundle as a worker would, its known answer included,
-// and moves it to its place in the store. When the bundle is there already it
+// holds it against the operator's allow-list (nil allows all), and moves it to its
+// place in the store. When the bundle is there already it
 // stays, and only signatures are added to it; a damaged one is replaced.
-func Install(ctx context.Context, staged, store string) (*Bundle, error) {
+func Install(ctx context.Context, staged, store string, trust *Policy) (*Bundle, error) {
 	b, err := Open(ctx, staged)
 	if err != nil {
+		return nil, err
+	}
+	if err := trust.Check(b); err != nil {
 		return nil, err
 	}
 	signatures, err := b.SignaturesText()

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gristmill-zk/gristmill/internal/tinybundle"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/ceremony"
-	"github.com/gristmill-zk/gristmill/plugins/internal/tiny"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -51,7 +51,7 @@ func beacon(phase int) ceremony.Beacon {
 }
 
 func writeCircuit(path string, squares int) error {
-	system, err := tiny.Compile(squares)
+	system, err := tinybundle.Compile(squares)
 	if err != nil {
 		return err
 	}
@@ -133,21 +133,21 @@ func TestKeysOfACeremonyMakeABundle(t *testing.T) {
 	c := opened(t, final)
 	keys, err := c.KeySource()
 	require.NoError(t, err)
-	b, err := tiny.Build(t.Context(), t.TempDir(), squares, keys)
+	b, err := tinybundle.Build(t.Context(), t.TempDir(), squares, keys)
 	require.NoError(t, err)
 	require.NoError(t, b.KnownAnswer(t.Context()))
 	require.Equal(t, bundle.KeysCeremony, b.Manifest.Keys)
 	require.Equal(t, &bundle.CeremonyInfo{Transcript: c.Digest, Contributors: []string{"Alice", "Bob"}}, b.Manifest.Ceremony)
 	require.NoError(t, c.CheckBundle(t.Context(), b))
 
-	again, err := tiny.Build(t.Context(), t.TempDir(), squares, keys)
+	again, err := tinybundle.Build(t.Context(), t.TempDir(), squares, keys)
 	require.NoError(t, err)
 	require.Equal(t, b.Digest, again.Digest)
 
-	_, err = tiny.Build(t.Context(), t.TempDir(), squares+1, keys)
+	_, err = tinybundle.Build(t.Context(), t.TempDir(), squares+1, keys)
 	require.ErrorIs(t, err, bundle.ErrMismatch, "another circuit of the same size")
 
-	dev, err := tiny.Build(t.Context(), t.TempDir(), squares, nil)
+	dev, err := tinybundle.Build(t.Context(), t.TempDir(), squares, nil)
 	require.NoError(t, err)
 	require.ErrorContains(t, c.CheckBundle(t.Context(), dev), "insecure-dev-setup")
 

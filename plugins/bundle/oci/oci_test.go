@@ -22,9 +22,9 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/gristmill-zk/gristmill/internal/tinybundle"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/bundle/oci"
-	"github.com/gristmill-zk/gristmill/plugins/internal/tiny"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -34,7 +34,7 @@ var built *bundle.Bundle
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "gm-oci-test-")
 	if err == nil {
-		built, err = tiny.Build(context.Background(), dir, 8, nil)
+		built, err = tinybundle.Build(context.Background(), dir, 8, nil)
 	}
 	if err == nil {
 		err = sign(built, "alice")
@@ -464,6 +464,11 @@ func TestIndexesAreRefused(t *testing.T) {
 	f.refused("absent", nil, `no "absent"`)
 	_, err := oci.Pull(t.Context(), "oci:"+f.dir+":honest", t.TempDir(), wire.Hash{1}, options(t))
 	require.ErrorIs(t, err, bundle.ErrAltered, "another digest than the one asked for")
+	picky, store := options(t), t.TempDir()
+	picky.Trust = &bundle.Policy{Digests: map[wire.Hash]bool{{1}: true}}
+	_, err = oci.Pull(t.Context(), "oci:"+f.dir+":honest", store, wire.Hash{}, picky)
+	require.ErrorIs(t, err, bundle.ErrUntrusted)
+	require.Empty(t, list(t, store))
 	small := options(t)
 	small.MaxBytes = 1000
 	_, err = oci.Pull(t.Context(), "oci:"+f.dir+":honest", t.TempDir(), wire.Hash{}, small)

@@ -154,7 +154,7 @@ func (p *pull) install(ctx context.Context, store string) (*bundle.Bundle, error
 		return nil, err
 	}
 	p.opts.Progress("check bundle")
-	return bundle.Install(ctx, stage, store)
+	return bundle.Install(ctx, stage, store, p.opts.Trust)
 }
 
 // checkRoom refuses what would fill the disk.

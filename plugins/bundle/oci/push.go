@@ -20,6 +20,9 @@ type Options struct {
 	// MaxBytes bounds what a pulled bundle may be in all; 0 means
 	// DefaultMaxBytes.
 	MaxBytes int64
+	// Trust refuses pulled bundles that an operator's allow-list does not have;
+	// nil takes all.
+	Trust *bundle.Policy
 	// DockerConfig is the file that credentials are read from; empty means
 	// docker's own ($DOCKER_CONFIG/config.json, else ~/.docker/config.json).
 	DockerConfig string

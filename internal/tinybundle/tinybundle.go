@@ -1,7 +1,7 @@
-// Package tiny makes bundles for tests in a moment: of a circuit with a few
+// Package tinybundle makes bundles for tests in a moment: of a circuit with a few
 // constraints, and of a plugin that exports it and does nothing else, so that it
 // compiles fast for any machine.
-package tiny
+package tinybundle
 
 import (
 	"bytes"
@@ -48,11 +48,11 @@ func (c *Circuit) Define(api frontend.API) error {
 func Compile(squares int) (*cs.R1CS, error) {
 	ccs, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, &Circuit{Squares: squares})
 	if err != nil {
-		return nil, fmt.Errorf("tiny: %w", err)
+		return nil, fmt.Errorf("tinybundle: %w", err)
 	}
 	system, ok := ccs.(*cs.R1CS)
 	if !ok {
-		return nil, fmt.Errorf("tiny: got a %T", ccs)
+		return nil, fmt.Errorf("tinybundle: got a %T", ccs)
 	}
 	return system, nil
 }
@@ -61,15 +61,15 @@ func Compile(squares int) (*cs.R1CS, error) {
 func answer(system *cs.R1CS, squares int) (io.WriterTo, error) {
 	full, err := frontend.NewWitness(&Circuit{Binding: 3, DataCommitment: 5, X: 1, Out: 1, Squares: squares}, ecc.BN254.ScalarField())
 	if err != nil {
-		return nil, fmt.Errorf("tiny: %w", err)
+		return nil, fmt.Errorf("tinybundle: %w", err)
 	}
 	solved, err := system.Solve(full)
 	if err != nil {
-		return nil, fmt.Errorf("tiny: %w", err)
+		return nil, fmt.Errorf("tinybundle: %w", err)
 	}
 	solution, ok := solved.(*cs.R1CSSolution)
 	if !ok {
-		return nil, fmt.Errorf("tiny: got a %T", solved)
+		return nil, fmt.Errorf("tinybundle: got a %T", solved)
 	}
 	return &solution.W, nil
 }
@@ -78,16 +78,27 @@ func answer(system *cs.R1CS, squares int) (io.WriterTo, error) {
 func Build(ctx context.Context, out string, squares int, keys *bundle.KeySource) (*bundle.Bundle, error) {
 	source, err := os.MkdirTemp("", "gm-tiny-")
 	if err != nil {
-		return nil, fmt.Errorf("tiny: %w", err)
+		return nil, fmt.Errorf("tinybundle: %w", err)
 	}
 	defer os.RemoveAll(source)
+	if err := Source(source, squares); err != nil {
+		return nil, err
+	}
+	return bundle.Build(ctx, bundle.BuildConfig{
+		Source: source, OutDir: out, Keys: keys, AllowInsecure: keys == nil, Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+// Source writes the source of a plugin for a circuit of about squares
+// constraints.
+func Source(dir string, squares int) error {
 	system, err := Compile(squares)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	known, err := answer(system, squares)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	wires := system.GetNbPublicVariables() + system.GetNbSecretVariables() + system.GetNbInternalVariables()
 	description, err := json.Marshal(struct {
@@ -99,14 +110,9 @@ func Build(ctx context.Context, out string, squares int, keys *bundle.KeySource)
 		Constraints: uint64(system.GetNbConstraints()), Wires: uint64(wires), PublicWires: uint32(system.GetNbPublicVariables()),
 	}})
 	if err != nil {
-		return nil, fmt.Errorf("tiny: %w", err)
+		return fmt.Errorf("tinybundle: %w", err)
 	}
-	if err := WriteSource(source, description, system, known); err != nil {
-		return nil, err
-	}
-	return bundle.Build(ctx, bundle.BuildConfig{
-		Source: source, OutDir: out, Keys: keys, AllowInsecure: keys == nil, Logger: slog.New(slog.DiscardHandler),
-	})
+	return WriteSource(dir, description, system, known)
 }
 
 // program writes on export what is embedded in it.
@@ -138,13 +144,13 @@ func WriteSource(dir string, description []byte, circuit, known io.WriterTo) err
 	for name, content := range map[string]io.WriterTo{"circuit.r1cs": circuit, "known-answer.wires": known} {
 		var text bytes.Buffer
 		if _, err := content.WriteTo(&text); err != nil {
-			return fmt.Errorf("tiny: %w", err)
+			return fmt.Errorf("tinybundle: %w", err)
 		}
 		files[name] = text.Bytes()
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
-			return fmt.Errorf("tiny: %w", err)
+			return fmt.Errorf("tinybundle: %w", err)
 		}
 	}
 	return nil
