@@ -166,7 +166,7 @@ func (d *doctor) sandbox(ctx context.Context) {
 // cards reads NVIDIA's devices.
 func (d *doctor) cards(ctx context.Context) {
 	wanted := slices.ContainsFunc(d.opts.Engines.Names, engines.OnCard)
-	source := health.Open(os.Getenv)
+	source := health.Open(os.Getenv, engines.HealthReader())
 	readings, err := source.Read(ctx)
 	if err != nil {
 		verdict := Note
@@ -291,7 +291,7 @@ type Card struct {
 
 // Cards reads the machine's NVIDIA devices and judges them.
 func Cards(ctx context.Context) ([]Card, error) {
-	readings, err := health.Open(os.Getenv).Read(ctx)
+	readings, err := health.Open(os.Getenv, engines.HealthReader()).Read(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func TestDoctorJudgesCards(t *testing.T) {
 	require.Equal(t, Fail, checks["card 1 (FAKE)"].Verdict)
 	require.Contains(t, checks["card 1 (FAKE)"].Detail, "97 °C")
 
-	bad, err := unfit(health.Open(os.Getenv), []string{"GPU-1", "GPU-2", "GPU-3"})(t.Context())
+	bad, err := unfit(health.Open(os.Getenv, nil), []string{"GPU-1", "GPU-2", "GPU-3"})(t.Context())
 	require.NoError(t, err)
 	require.Len(t, bad, 2)
 	require.Contains(t, bad["GPU-2"], "97 °C")

@@ -75,7 +75,7 @@ func (e *Engines) open(g *group, cfg *worker.Config) error {
 		cfg.Fallback = last
 	}
 	if len(cards) > 0 || os.Getenv(health.FakeEnv) != "" {
-		cfg.Unfit = unfit(health.Open(os.Getenv), cards)
+		cfg.Unfit = unfit(health.Open(os.Getenv, engines.HealthReader()), cards)
 	}
 	cfg.Slots = e.Slots
 	if cfg.Slots == 0 {

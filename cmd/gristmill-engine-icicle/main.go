@@ -19,7 +19,9 @@ import (
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/check"
+	"github.com/gristmill-zk/gristmill/gpu/health"
 	"github.com/gristmill-zk/gristmill/gpu/icicle"
+	"github.com/gristmill-zk/gristmill/gpu/nvml"
 	"github.com/gristmill-zk/gristmill/gpu/remote"
 )
 
@@ -41,6 +43,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	parallel := flags.Int("parallel", 0, "proofs on the device at once; 0: 2")
 	precompute := flags.Int("precompute", 0, "multiples kept of each point of a key; 0: by the key's size")
 	list := flags.Bool("list", false, "print the devices as JSON and stop")
+	readings := flags.Bool("health", false, "print what NVML reads of each card as JSON and stop")
 	selfTest := flags.Bool("self-test", false, "prove a known answer on the device and stop")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -60,6 +63,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	switch {
 	case *list:
 		return printDevices(out)
+	case *readings:
+		return printJSON(out, health.NewAnswer(nvml.Read()))
 	case *selfTest:
 		return proveItself(ctx, open, out)
 	}
@@ -79,9 +84,13 @@ func printDevices(out io.Writer) error {
 	if err != nil {
 		l.NoCUDA = err.Error()
 	}
+	return printJSON(out, l)
+}
+
+func printJSON(out io.Writer, v any) error {
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", "  ")
-	return enc.Encode(l)
+	return enc.Encode(v)
 }
 
 func proveItself(ctx context.Context, open func() (gpu.Engine, error), out io.Writer) (err error) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/check"
+	"github.com/gristmill-zk/gristmill/gpu/health"
 	"github.com/gristmill-zk/gristmill/gpu/icicle"
 	"github.com/gristmill-zk/gristmill/gpu/proto"
 	"github.com/gristmill-zk/gristmill/gpu/remote"
@@ -74,6 +75,15 @@ func TestList(t *testing.T) {
 	var l listing
 	require.NoError(t, json.Unmarshal(out.Bytes(), &l))
 	require.Equal(t, "CPU", l.Devices[0].Kind)
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"--health"}, &out))
+	var answer health.Answer
+	require.NoError(t, json.Unmarshal(out.Bytes(), &answer))
+	require.NotEqual(t, len(answer.Readings) == 0, answer.Error == "", "readings, or why there are none")
 }
 
 func TestRefuses(t *testing.T) {

@@ -127,6 +127,16 @@ func icicleProgram() string {
 	return beside
 }
 
+// HealthReader is the command that reads devices by NVML; nil where the engine's
+// program is not there.
+func HealthReader() []string {
+	path, err := exec.LookPath(icicleProgram())
+	if err != nil {
+		return nil
+	}
+	return []string{path, "--health"}
+}
+
 // Device is a device that an engine on ICICLE could prove on.
 type Device struct {
 	Kind    string `json:"kind"` // CUDA or CPU

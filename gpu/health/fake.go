@@ -41,7 +41,8 @@ type fakeFile struct {
 	Script []frame `json:"script"`
 }
 
-var fakeErrors = map[string]error{
+// kinds are the names that errors have in files and answers.
+var kinds = map[string]error{
 	"no tool": ErrNoTool, "no driver": ErrNoDriver, "no devices": ErrNoDevices, "timeout": ErrTimeout, "unreadable": ErrUnreadable,
 }
 
@@ -68,7 +69,7 @@ func (f *Fake) Read(context.Context) ([]Reading, error) {
 		f.mu.Unlock()
 	}
 	if now.Error != "" {
-		known := fakeErrors[now.Error]
+		known := kinds[now.Error]
 		if known == nil {
 			return nil, fmt.Errorf("%w: fake devices in %s: there is no error %q", ErrUnreadable, f.Path, now.Error)
 		}
@@ -92,10 +93,14 @@ func markFake(readings []Reading, path string) error {
 }
 
 // Open is the source to use: Fake when the environment names a file for it, else
-// SMI. Lookup is os.Getenv, or what stands for it.
-func Open(lookup func(string) string) Source {
+// NVML through the program that reader names, and SMI where that can not tell or
+// there is no reader. Lookup is os.Getenv, or what stands for it.
+func Open(lookup func(string) string, reader []string) Source {
 	if path := lookup(FakeEnv); path != "" {
 		return &Fake{Path: path}
 	}
-	return &SMI{}
+	if len(reader) == 0 {
+		return &SMI{}
+	}
+	return &either{first: &Program{Command: reader}, second: &SMI{}}
 }

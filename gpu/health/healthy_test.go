@@ -66,7 +66,7 @@ func TestFakeIsAlwaysMarked(t *testing.T) {
 	source := health.Open(func(name string) string {
 		require.Equal(t, health.FakeEnv, name)
 		return path
-	})
+	}, []string{"/nowhere/reader"})
 	require.Contains(t, source.Name(), "FAKE")
 	write := func(text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
 
@@ -108,7 +108,9 @@ func TestFakeIsAlwaysMarked(t *testing.T) {
 
 func TestOpenAsksTheDriverWithoutAFake(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "nvidia-smi", health.Open(func(string) string { return "" }).Name())
+	none := func(string) string { return "" }
+	require.Equal(t, "nvidia-smi", health.Open(none, nil).Name())
+	require.Equal(t, "NVML or nvidia-smi", health.Open(none, []string{"reader"}).Name())
 }
 
 func TestReadingsSurviveJSON(t *testing.T) {

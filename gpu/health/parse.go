@@ -101,12 +101,7 @@ func throttle(r *Reading, s string) error {
 	if err != nil {
 		return fmt.Errorf("%q is no set of reasons", s)
 	}
-	r.Throttle = nil
-	for _, b := range throttleBits {
-		if bits&b.bit != 0 {
-			r.Throttle = append(r.Throttle, b.reason)
-		}
-	}
+	r.Throttle = ThrottleReasons(bits)
 	return nil
 }
 

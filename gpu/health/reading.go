@@ -111,6 +111,16 @@ var throttleBits = []struct {
 	{0x20, ThrottleThermal}, {0x40, ThrottleHardwareHeat}, {0x80, ThrottleHardwareBrake}, {0x100, ThrottleDisplay},
 }
 
+// ThrottleReasons are those of NVML's bits.
+func ThrottleReasons(bits uint64) (reasons []Throttle) {
+	for _, b := range throttleBits {
+		if bits&b.bit != 0 {
+			reasons = append(reasons, b.reason)
+		}
+	}
+	return reasons
+}
+
 // Value is a number that may be unknown. In JSON it is a number or null.
 type Value struct {
 	Known bool
