@@ -110,7 +110,10 @@ func (t *table) taskManager(at common.Address) {
 		return TaskReassigned{at, e.TaskId, wa(e.From), e.Slashed}
 	})
 	on(t, "TaskSettled", b.UnpackTaskSettledEvent, func(at Pos, e *bindings.TaskManagerTaskSettled) Event {
-		return TaskSettled{at, e.TaskId, e.Project, wa(e.Prover), wire.Proof(words(e.Proof[:])), words(e.Outputs), e.ProverAmount, e.SequencerAmount, e.ProtocolAmount}
+		// The contract verified it, so it has the words of a proof. A node that makes
+		// one up has it refused wherever the proof matters.
+		proof, _ := wire.ProofOfWords(words(e.Proof))
+		return TaskSettled{at, e.TaskId, e.Project, wa(e.Prover), proof, words(e.Outputs), e.ProverAmount, e.SequencerAmount, e.ProtocolAmount}
 	})
 	on(t, "TaskRecalled", b.UnpackTaskRecalledEvent, func(at Pos, e *bindings.TaskManagerTaskRecalled) Event {
 		return TaskRecalled{at, e.TaskId, e.Project}

@@ -60,15 +60,11 @@ func PackRecall(task wire.Hash) ([]byte, error) {
 
 // PackSettle is TaskManager.settle.
 func PackSettle(task wire.Hash, proof wire.Proof, outputs []wire.Hash) ([]byte, error) {
-	var eight [8]*big.Int
-	for i, w := range proof {
-		eight[i] = number(w)
-	}
 	values := make([]*big.Int, len(outputs))
 	for i, o := range outputs {
 		values[i] = number(o)
 	}
-	return packed(bindings.NewTaskManager().TryPackSettle(task, eight, values))
+	return packed(bindings.NewTaskManager().TryPackSettle(task, proof.Words(), values))
 }
 
 // PackResume is ProverRegistry.resume.

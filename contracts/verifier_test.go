@@ -101,7 +101,7 @@ func (b *bundle) register(key []byte) (id [32]byte, refusal any) {
 // verify returns the contract's answer, or its named error.
 func (b *bundle) verify(id [32]byte, proof [8]*big.Int, inputs []*big.Int) (ok bool, refusal any) {
 	b.t.Helper()
-	out, _, err := runtime.Call(b.verifyAt, b.verifier.PackVerify(id, proof, inputs), b.evm)
+	out, _, err := runtime.Call(b.verifyAt, b.verifier.PackVerify(id, proof[:], inputs), b.evm)
 	if err != nil {
 		refusal, err = b.verifier.UnpackError(out)
 		require.NoError(b.t, err, "a refusal without a name")

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -130,7 +131,10 @@ func (s *Session) envelope(ctx context.Context, p settledProof) *wire.ProofEnvel
 // snarkJS is the form of snarkjs' groth16: coordinates as decimal strings,
 // projective, an Fp2 element as [real, imaginary].
 func (p settledProof) snarkJS() (map[string]any, error) {
-	a, b, c, err := p.task.Proof.Points()
+	if p.task.Proof.Committed() {
+		return nil, errors.New("--format snarkjs: the circuit uses a gnark commitment, which snarkjs' proofs and keys have no place for: take solidity or json")
+	}
+	points, err := p.task.Proof.Points()
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +148,7 @@ func (p settledProof) snarkJS() (map[string]any, error) {
 	}
 	return map[string]any{
 		"proof.json": map[string]any{
-			"pi_a": snarkG1(&a), "pi_b": snarkG2(&b), "pi_c": snarkG1(&c),
+			"pi_a": snarkG1(&points.A), "pi_b": snarkG2(&points.B), "pi_c": snarkG1(&points.C),
 			"protocol": "groth16", "curve": "bn128",
 		},
 		"public.json": inputs,
@@ -189,7 +193,7 @@ func (p settledProof) solidity() map[string]any {
 	return map[string]any{
 		"calldata.txt": fmt.Appendf(nil, "0x%x", calldata),
 		"arguments.json": map[string]any{
-			"function": "verify(bytes32,uint256[8],uint256[])", "vkId": p.vkID, "proof": proof, "inputs": texts,
+			"function": "verify(bytes32,uint256[],uint256[])", "vkId": p.vkID, "proof": proof, "inputs": texts,
 		},
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
 	"github.com/gristmill-zk/gristmill/gpu"
@@ -20,6 +21,7 @@ import (
 	"github.com/gristmill-zk/gristmill/plugins/host"
 	"github.com/gristmill-zk/gristmill/plugins/sdk/golden"
 	"github.com/gristmill-zk/gristmill/wire"
+	"github.com/gristmill-zk/gristmill/worker"
 )
 
 // CheckOptions is `gristmill plugin test`.
@@ -78,6 +80,8 @@ type pluginCheck struct {
 	bundle  *bundle.Bundle
 	host    *host.Host
 	circuit *host.Circuit
+	engine  gpu.Engine
+	key     gpu.Key
 	trial   *trial
 	sample  host.Task
 	solved  *host.Solution
@@ -87,12 +91,17 @@ type pluginCheck struct {
 
 func (c *pluginCheck) close() {
 	if c.solved != nil {
-		whole := gpu.Solution{W: c.solved.W, A: c.solved.A, B: c.solved.B, C: c.solved.C}
+		whole := worker.EngineSolution(c.solved)
 		whole.Clear()
 	}
 	if c.host != nil {
 		if err := c.host.Close(); err != nil {
 			c.opts.Logger.Warn("plugin host ended badly", slog.Any("error", err))
+		}
+	}
+	if c.engine != nil {
+		if err := c.engine.Close(); err != nil {
+			c.opts.Logger.Warn("engine ended badly", slog.Any("error", err))
 		}
 	}
 }
@@ -184,6 +193,9 @@ func (c *pluginCheck) solve(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if c.trial, err = newTrial(&c.bundle.Manifest.Circuit); err != nil {
+		return "", err
+	}
+	if err := c.openEngine(); err != nil {
 		return "", err
 	}
 	if c.sample, err = c.trial.task(payloads, nil); err != nil {
@@ -332,17 +344,23 @@ func (c *pluginCheck) refuses(ctx context.Context, task host.Task) error {
 	return fmt.Errorf("the plugin did not refuse it but failed: %w", err)
 }
 
-func (c *pluginCheck) prove(ctx context.Context) (result string, err error) {
-	engine, err := cpu.New(cpu.Config{Parallel: 1, TablesAfter: -1})
-	if err != nil {
-		return "", err
+// openEngine makes the engine that proves, and that commits for circuits which
+// use a commitment.
+func (c *pluginCheck) openEngine() (err error) {
+	if c.key, err = bundleKey(c.bundle); err != nil {
+		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
-	key, err := bundleKey(c.bundle)
-	if err != nil {
-		return "", err
+	if c.engine, err = cpu.New(cpu.Config{Parallel: 1, TablesAfter: -1}); err != nil {
+		return err
 	}
-	if err := engine.Load(ctx, key); err != nil {
+	c.trial.commit = func(ctx context.Context, values fr.Vector) (bn254.G1Affine, error) {
+		return c.engine.Commit(ctx, c.key, 0, values)
+	}
+	return nil
+}
+
+func (c *pluginCheck) prove(ctx context.Context) (string, error) {
+	if err := c.engine.Load(ctx, c.key); err != nil {
 		return "", err
 	}
 	blinding, err := gpu.NewBlinding()
@@ -350,14 +368,11 @@ func (c *pluginCheck) prove(ctx context.Context) (result string, err error) {
 		return "", err
 	}
 	start := time.Now()
-	s := c.solved
-	proof, err := engine.Prove(ctx, gpu.Request{
-		Key: key, Blinding: blinding, Solution: gpu.Solution{W: s.W, A: s.A, B: s.B, C: s.C, NbPublic: s.Public},
-	})
+	proof, err := c.engine.Prove(ctx, gpu.Request{Key: c.key, Blinding: blinding, Solution: worker.EngineSolution(c.solved)})
 	if err != nil {
 		return "", err
 	}
-	c.proof = wire.NewProof(&proof.Ar, &proof.Bs, &proof.Krs)
+	c.proof = worker.WireProof(proof)
 	return fmt.Sprintf("on the processor in %.0f ms", milliseconds(time.Since(start))), nil
 }
 

@@ -13,6 +13,9 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/consensys/gnark-crypto/ecc/bn254"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/host"
 	"github.com/gristmill-zk/gristmill/plugins/sdk"
@@ -122,6 +125,8 @@ type trial struct {
 	circuit    *bundle.CircuitInfo
 	signers    []wire.Signer
 	made       byte
+	// commit makes commitments for circuits that use one.
+	commit func(context.Context, fr.Vector) (bn254.G1Affine, error)
 }
 
 func newTrial(c *bundle.CircuitInfo) (*trial, error) {
@@ -173,6 +178,6 @@ func (t *trial) task(payloads [][]byte, spoil func(*wire.Body)) (host.Task, erro
 	t.made++
 	return host.Task{
 		ID: wire.SHA256([]byte{t.made}), Deployment: t.deployment, Prover: wire.Address{19: 2},
-		Body: raw, DataCommitment: wire.ElementHash(commitment),
+		Body: raw, DataCommitment: wire.ElementHash(commitment), Commit: t.commit,
 	}, nil
 }

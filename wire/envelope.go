@@ -8,7 +8,10 @@ import (
 
 const (
 	envelopeVersion = 1
-	curveBN254      = 1
+	// envelopeCommitted is the version of an envelope whose proof has a
+	// commitment.
+	envelopeCommitted = 2
+	curveBN254        = 1
 	// CurveBN254 is the one curve of proofs so far.
 	CurveBN254 = "bn254"
 	// MaxOutputs is the most outputs a circuit may have.
@@ -19,9 +22,10 @@ const (
 
 // ProofEnvelope is a proof with what it takes to check and to account for it.
 //
-// Binary: version u8 = 1 ‖ taskId 32 ‖ attempt u32 ‖ prover 20 ‖ curve u8 = 1 ‖
-// proof 8 × 32 ‖ outputCount u16 ‖ outputs × 32 ‖ bundleDigest 32 ‖ vkId 32 ‖
-// engineLen u8 ‖ engine ‖ solve, prove and verify milliseconds as IEEE 754 doubles.
+// Binary: version u8 ‖ taskId 32 ‖ attempt u32 ‖ prover 20 ‖ curve u8 = 1 ‖
+// proof 8 × 32 or 12 × 32 ‖ outputCount u16 ‖ outputs × 32 ‖ bundleDigest 32 ‖
+// vkId 32 ‖ engineLen u8 ‖ engine ‖ solve, prove and verify milliseconds as IEEE
+// 754 doubles. The version is 1 for a proof of 8 words, 2 for one of 12.
 type ProofEnvelope struct {
 	TaskID  Hash    `json:"task_id"`
 	Attempt uint32  `json:"attempt"`
@@ -53,7 +57,7 @@ func (e *ProofEnvelope) Validate() error {
 			return within(indexed("outputs", i), err)
 		}
 	}
-	if _, _, _, err := e.Proof.Points(); err != nil {
+	if _, err := e.Proof.Points(); err != nil {
 		return err
 	}
 	if err := checkName("engine", e.Engine); err != nil {
@@ -73,12 +77,15 @@ func (e *ProofEnvelope) MarshalBinary() ([]byte, error) {
 		return nil, err
 	}
 	out := []byte{envelopeVersion}
+	if e.Proof.Committed() {
+		out[0] = envelopeCommitted
+	}
 	out = append(out, e.TaskID[:]...)
 	out = binary.BigEndian.AppendUint32(out, e.Attempt)
 	out = append(out, e.Prover[:]...)
 	out = append(out, curveBN254)
-	for i := range e.Proof {
-		out = append(out, e.Proof[i][:]...)
+	for _, word := range e.Proof.words() {
+		out = append(out, word[:]...)
 	}
 	out = binary.BigEndian.AppendUint16(out, uint16(len(e.Outputs)))
 	for i := range e.Outputs {
@@ -97,7 +104,13 @@ func (e *ProofEnvelope) MarshalBinary() ([]byte, error) {
 // UnmarshalBinary reads exactly one valid envelope.
 func (e *ProofEnvelope) UnmarshalBinary(data []byte) error {
 	r := &reader{rest: data}
-	r.version(envelopeVersion)
+	words := plainWords
+	if len(data) > 0 && data[0] == envelopeCommitted {
+		words = committedWords
+		r.version(envelopeCommitted)
+	} else {
+		r.version(envelopeVersion)
+	}
 	decoded := ProofEnvelope{
 		TaskID:  r.hash("task_id"),
 		Attempt: r.u32("attempt"),
@@ -107,8 +120,11 @@ func (e *ProofEnvelope) UnmarshalBinary(data []byte) error {
 	if curve := r.u8("curve"); r.err == nil && curve != curveBN254 {
 		return reject(RejectMalformed, "curve", "number %d, known is %d", curve, curveBN254)
 	}
-	for i := range decoded.Proof {
+	for i := range words {
 		decoded.Proof[i] = r.hash("proof")
+	}
+	if r.err == nil && words == committedWords && !decoded.Proof.Committed() {
+		return reject(RejectBadPoint, "proof.commitment", "not a point of the curve")
 	}
 	count := int(r.u16("outputs"))
 	if r.err == nil && count > MaxOutputs {

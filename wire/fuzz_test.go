@@ -147,6 +147,7 @@ func FuzzHeader(f *testing.F) {
 
 func FuzzProofEnvelope(f *testing.F) {
 	seed(f, must(fixtureEnvelope().MarshalBinary()))
+	seed(f, must(fixtureCommitted().MarshalBinary()))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		var e, fromJSON wire.ProofEnvelope
 		if !canonical(t, &e, input) {
@@ -163,6 +164,7 @@ func FuzzProofEnvelope(f *testing.F) {
 
 func FuzzProofEnvelopeJSON(f *testing.F) {
 	seed(f, must(json.Marshal(fixtureEnvelope())))
+	seed(f, must(json.Marshal(fixtureCommitted())))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		var e wire.ProofEnvelope
 		if err := e.UnmarshalJSON(input); err != nil {

@@ -194,7 +194,7 @@ func envelopeRejects() []rejectCase {
 		panic("the point tests nothing")
 	}
 	_, _, g1, _ := bn254.Generators()
-	offSubgroup.Proof = wire.NewProof(&g1, &point, &g1)
+	offSubgroup.Proof = wire.NewProof(wire.ProofPoints{A: g1, B: point, C: g1})
 	job := func(f func(*wire.Job)) error {
 		j := fixtureJob()
 		f(j)
@@ -209,7 +209,24 @@ func envelopeRejects() []rejectCase {
 	parse := func(old, replacement string) error {
 		return second(wire.ParseJob([]byte(strings.Replace(text, old, replacement, 1))))
 	}
+	committed := must(fixtureCommitted().MarshalBinary())
+	const commitmentAt = proofAt + 8*32
+	none := slices.Clone(committed)
+	clear(none[commitmentAt : commitmentAt+4*32])
+	unknown := slices.Clone(committed)
+	clear(unknown[commitmentAt+2*32 : commitmentAt+4*32])
+	proofJSON := func(words int) error {
+		return json.Unmarshal(must(json.Marshal(make([]wire.Hash, words))), new(wire.Proof))
+	}
 	return []rejectCase{
+		{wire.RejectBadPoint, "proof.commitment", decodeEnvelope(set(committed, commitmentAt+31, 5))},
+		{wire.RejectBadPoint, "proof.knowledge", decodeEnvelope(unknown)},
+		{wire.RejectBadPoint, "proof.commitment", decodeEnvelope(none)},
+		{wire.RejectNotField, "proof[9]", decodeEnvelope(set(committed, commitmentAt+32, 0xff))},
+		{wire.RejectBadCount, "proof", proofJSON(7)},
+		{wire.RejectBadCount, "proof", proofJSON(9)},
+		{wire.RejectBadCount, "proof", proofJSON(13)},
+		{wire.RejectBadPoint, "proof.commitment", proofJSON(12)},
 		{wire.RejectVersion, "version", decodeEnvelope(set(raw, 0, 9))},
 		{wire.RejectMalformed, "curve", decodeEnvelope(set(raw, proofAt-1, 2))},
 		{wire.RejectBadPoint, "proof.a", decodeEnvelope(set(raw, proofAt+31, 5))},

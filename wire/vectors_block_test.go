@@ -277,7 +277,7 @@ func TestVectorsBlock(t *testing.T) {
 // fixtureProof is made of real points, so that it decodes; it proves nothing.
 func fixtureProof() wire.Proof {
 	_, _, g1, g2 := bn254.Generators()
-	return wire.NewProof(&g1, &g2, &g1)
+	return wire.NewProof(wire.ProofPoints{A: g1, B: g2, C: g1})
 }
 
 func fixtureEnvelope() *wire.ProofEnvelope {
@@ -286,6 +286,16 @@ func fixtureEnvelope() *wire.ProofEnvelope {
 		Outputs: []wire.Hash{{31: 7}, {30: 1}}, BundleDigest: filled(0x22), VKID: filled(0x23),
 		Engine: "cpu", SolveMS: 12.5, ProveMS: 250, VerifyMS: 1.25,
 	}
+}
+
+// fixtureCommitted is an envelope whose proof has a commitment.
+func fixtureCommitted() *wire.ProofEnvelope {
+	e := fixtureEnvelope()
+	points := must(e.Proof.Points())
+	points.Commitment.Double(&points.A)
+	points.Knowledge.Neg(&points.A)
+	e.Proof = wire.NewProof(points)
+	return e
 }
 
 func fixtureJob() *wire.Job {
@@ -319,10 +329,11 @@ func TestVectorsEnvelope(t *testing.T) {
 		Binary  string          `json:"binary,omitempty"`
 		QueueID string          `json:"queueId,omitempty"`
 	}
-	envelope, job := fixtureEnvelope(), fixtureJob()
+	envelope, committed, job := fixtureEnvelope(), fixtureCommitted(), fixtureJob()
 	cases := []vector{
 		{"proof envelope", must(json.Marshal(envelope)), hexOf(must(envelope.MarshalBinary())), ""},
 		{"job", must(job.Encode()), "", job.ID()},
+		{"proof envelope with a commitment", must(json.Marshal(committed)), hexOf(must(committed.MarshalBinary())), ""},
 	}
 	for _, kind := range []wire.ResultKind{wire.ResultSolved, wire.ResultProved, wire.ResultFailed} {
 		result := fixtureResult(kind)

@@ -7,6 +7,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/consensys/gnark-crypto/ecc/bn254"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gristmill-zk/gristmill/gpu"
@@ -21,6 +23,8 @@ import (
 type attempt struct {
 	*Worker
 	job *wire.Job
+	// committedBy is the device that made the solution's commitment, if any.
+	committedBy string
 }
 
 // run makes the proof. The error is what the failed result is made of, or that
@@ -74,6 +78,14 @@ func (a *attempt) solve(ctx context.Context, circuit *opened, body []byte) (*hos
 		solution, err = plugin.Solve(inner, host.Task{
 			ID: a.job.TaskID, Deployment: a.job.Deployment, Prover: a.job.Prover,
 			Body: body, DataCommitment: a.job.DataCommitment,
+			Commit: func(ctx context.Context, values fr.Vector) (bn254.G1Affine, error) {
+				point, device, err := a.pool.Commit(ctx, circuit.key, 0, values)
+				if err != nil {
+					return point, engineError{err}
+				}
+				a.committedBy = device
+				return point, nil
+			},
 		})
 		failpoint.Hit("worker.solve.after")
 		if err != nil {
@@ -95,7 +107,7 @@ func (a *attempt) solve(ctx context.Context, circuit *opened, body []byte) (*hos
 }
 
 func clearSolution(s *host.Solution) {
-	whole := gpu.Solution{W: s.W, A: s.A, B: s.B, C: s.C}
+	whole := EngineSolution(s)
 	whole.Clear()
 }
 
@@ -109,12 +121,13 @@ func (a *attempt) prove(ctx context.Context, circuit *opened, solution *host.Sol
 	made, err := a.pool.Prove(ctx, pool.Task{
 		Request: gpu.Request{
 			Key:      circuit.key,
-			Solution: gpu.Solution{W: solution.W, A: solution.A, B: solution.B, C: solution.C, NbPublic: solution.Public},
+			Solution: EngineSolution(solution),
 			Blinding: blinding,
 		},
-		Due:    a.due(),
-		Verify: func(proof *gpu.Proof) error { return a.verify(circuit, a.envelope(circuit, solution, proof)) },
-		Failed: func(_ string, err error) { a.observe(EventBadProof, 0, err) },
+		Due:         a.due(),
+		CommittedBy: a.committedBy,
+		Verify:      func(proof *gpu.Proof) error { return a.verify(circuit, a.envelope(circuit, solution, proof)) },
+		Failed:      func(_ string, err error) { a.observe(EventBadProof, 0, err) },
 	})
 	failpoint.Hit("worker.prove.after")
 	switch {
@@ -153,7 +166,7 @@ func (a *attempt) envelope(circuit *opened, solution *host.Solution, proof *gpu.
 	}
 	return &wire.ProofEnvelope{
 		TaskID: a.job.TaskID, Attempt: a.job.Attempt, Prover: a.job.Prover,
-		Curve: wire.CurveBN254, Proof: wire.NewProof(&proof.Ar, &proof.Bs, &proof.Krs), Outputs: outputs,
+		Curve: wire.CurveBN254, Proof: WireProof(proof), Outputs: outputs,
 		BundleDigest: circuit.Digest, VKID: circuit.Manifest.VKID,
 	}
 }

@@ -50,7 +50,8 @@ func classify(ctx context.Context, err error) *wire.WorkError {
 	if errors.As(err, &known) {
 		return known
 	}
-	if failed := pluginFailure(err); failed != nil {
+	// A commitment that an engine failed comes back through the plugin's host.
+	if failed := pluginFailure(err); failed != nil && !isEngine(err) {
 		return failed
 	}
 	switch {

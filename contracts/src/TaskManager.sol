@@ -43,7 +43,7 @@ contract TaskManager is ReentrancyGuardTransient {
         bytes32 indexed taskId,
         uint64 indexed project,
         address indexed prover,
-        uint256[8] proof,
+        uint256[] proof,
         uint256[] outputs,
         uint256 proverAmount,
         uint256 sequencerAmount,
@@ -155,8 +155,9 @@ contract TaskManager is ReentrancyGuardTransient {
 
     /// @notice Settles a task with its proof: by the prover it is assigned to, also after the deadline while nobody moved
     /// it on. Marks, pays, tells, then calls the dApp, whose failure is recorded and changes nothing.
+    /// @param proof eight words, twelve if the circuit uses a commitment: see Groth16Verifier
     /// @param outputs the circuit's public outputs; with the binding and the data commitment the proof's public inputs
-    function settle(bytes32 id, uint256[8] calldata proof, uint256[] calldata outputs) external nonReentrant {
+    function settle(bytes32 id, uint256[] calldata proof, uint256[] calldata outputs) external nonReentrant {
         Record storage r = _records[id];
         if (r.status != Status.Accepted || r.prover != msg.sender) revert NotAssigned(id, msg.sender);
         (bytes32 vkId, uint16 outputCount, address dapp, uint32 dappGas) = projects.proofTermsOf(r.project, r.version);

@@ -7,9 +7,13 @@ import {FIXED_INPUTS, MAX_OUTPUTS} from "./Types.sol";
 /// @notice Anyone registers a Groth16 verifying key over BN254, once; its id is the hash of its bytes. The bytes are kept
 /// as the code of a contract of their own, behind a zero byte that makes it halt when called.
 ///
-/// Layout: "GVK1" ‖ inputs u16 ‖ commitments u8 (0) ‖ alpha G1 ‖ beta, gamma, delta G2 ‖ K[0 … inputs] G1, G2 in the
-/// EVM's order (imaginary part first). A key is refused if any point is off its curve or subgroup, or if it would let
-/// proofs pass that bind nothing: a point at infinity, or gamma equal to delta or its negative.
+/// Layout: "GVK1" ‖ inputs u16 ‖ commitments u8 ‖ alpha G1 ‖ beta, gamma, delta G2 ‖ K[0 … inputs] G1, G2 in the EVM's
+/// order (imaginary part first). The key of a circuit that uses a gnark commitment (at most one) has another K, of the
+/// challenge, and then G, GSigmaNeg G2 ‖ committed u16 ‖ committed × u16, the indices of the public inputs that are hashed
+/// into the challenge, ascending from 1.
+///
+/// A key is refused if any point is off its curve or subgroup, or if it would let proofs pass that bind nothing: a point at
+/// infinity, gamma equal to delta or its negative, G equal to GSigmaNeg or its negative.
 contract VerifyingKeys {
     error BadLength(uint256 got, uint256 expected);
     error BadMagic();
@@ -18,6 +22,8 @@ contract VerifyingKeys {
     error PointAtInfinity(uint256 offset);
     error PointOffCurve(uint256 offset);
     error DeltaEqualsGamma();
+    error CommitmentKeyIsTrivial();
+    error BadCommittedInput(uint256 position, uint256 index);
     error UnknownKey(bytes32 vkId);
     error StoreFailed();
 
@@ -60,12 +66,27 @@ contract VerifyingKeys {
 
     /// @notice Public inputs of a key, the constant one not counted.
     function inputsOf(bytes32 vkId) external view returns (uint256) {
-        return (_load(vkId).length - FIXED) / G1 - 1;
+        return uint16(bytes2(_head(vkId) << 32));
+    }
+
+    /// @notice Commitments that the circuit of a key uses, 0 or 1.
+    function commitmentsOf(bytes32 vkId) external view returns (uint256) {
+        return uint8(bytes1(_head(vkId) << 48));
     }
 
     /// @notice The registered bytes.
     function read(bytes32 vkId) external view returns (bytes memory) {
         return _load(vkId);
+    }
+
+    /// @dev Magic and counts.
+    function _head(bytes32 vkId) private view returns (bytes32 head) {
+        address store = _at[vkId];
+        if (store == address(0)) revert UnknownKey(vkId);
+        assembly ("memory-safe") {
+            extcodecopy(store, 0, 1, HEAD)
+            head := mload(0)
+        }
     }
 
     function _load(bytes32 vkId) private view returns (bytes memory key) {
@@ -81,11 +102,14 @@ contract VerifyingKeys {
         if (key.length < HEAD) revert BadLength(key.length, HEAD);
         if (bytes4(key[:4]) != "GVK1") revert BadMagic();
         uint256 inputs = uint16(bytes2(key[4:6]));
-        if (key[6] != 0) revert UnsupportedCommitments(uint8(key[6]));
+        uint256 commitments = uint8(key[6]);
+        if (commitments > 1) revert UnsupportedCommitments(uint8(commitments));
         if (inputs < FIXED_INPUTS || inputs > FIXED_INPUTS + MAX_OUTPUTS) {
             revert BadInputCount(inputs, FIXED_INPUTS, FIXED_INPUTS + MAX_OUTPUTS);
         }
-        uint256 expected = FIXED + G1 * (inputs + 1);
+        // Behind the last K
+        uint256 end = FIXED + G1 * (inputs + 1 + commitments);
+        uint256 expected = end + (commitments == 0 ? 0 : _commitmentLength(key, end));
         if (key.length != expected) revert BadLength(key.length, expected);
 
         _checkG1(key, HEAD, false);
@@ -95,8 +119,34 @@ contract VerifyingKeys {
         // On the curve the same x means the same point or its negative. Either way C could make up for any input.
         if (keccak256(key[GAMMA:GAMMA + G2 / 2]) == keccak256(key[DELTA:DELTA + G2 / 2])) revert DeltaEqualsGamma();
         // K[0] belongs to the constant one and may be anything. Any other K at infinity is an input that no proof binds.
-        for (uint256 i = 0; i <= inputs; ++i) {
+        for (uint256 i = 0; i <= inputs + commitments; ++i) {
             _checkG1(key, FIXED + G1 * i, i == 0);
+        }
+        if (commitments != 0) _checkCommitment(key, end, inputs);
+    }
+
+    /// @dev Length of what stands behind the last K; a key that ends before its number of committed inputs has too few bytes
+    /// whatever that is.
+    function _commitmentLength(bytes calldata key, uint256 from) private pure returns (uint256) {
+        uint256 counted = from + 2 * G2;
+        if (key.length < counted + 2) return 2 * G2 + 2;
+        return 2 * G2 + 2 + 2 * uint256(uint16(bytes2(key[counted:counted + 2])));
+    }
+
+    /// @dev G, GSigmaNeg and the committed inputs. GSigmaNeg = -sigma·G shows that a commitment's values are known; with G or
+    /// its negative there sigma is no secret, and anyone could add to L what he likes.
+    function _checkCommitment(bytes calldata key, uint256 from, uint256 inputs) private view {
+        _checkG2(key, from);
+        _checkG2(key, from + G2);
+        if (keccak256(key[from:from + G2 / 2]) == keccak256(key[from + G2:from + G2 + G2 / 2])) {
+            revert CommitmentKeyIsTrivial();
+        }
+        uint256 previous = 0;
+        uint256 first = from + 2 * G2 + 2;
+        for (uint256 i = first; i < key.length; i += 2) {
+            uint256 index = uint16(bytes2(key[i:i + 2]));
+            if (index <= previous || index > inputs) revert BadCommittedInput((i - first) / 2, index);
+            previous = index;
         }
     }
 

@@ -32,14 +32,14 @@ contract BombDapp is IDapp {
 /// @dev Tries to have the same task settled again from inside the callback.
 contract ReentrantDapp is IDapp {
     TaskManager private immutable _tasks;
-    uint256[8] private _proof;
+    uint256[] private _proof;
     bool public failed;
 
     constructor(TaskManager tasks) {
         _tasks = tasks;
     }
 
-    function arm(uint256[8] calldata proof) external {
+    function arm(uint256[] calldata proof) external {
         _proof = proof;
     }
 

@@ -30,7 +30,7 @@ abstract contract Deployed is Test {
         address prover;
         uint256 binding;
         uint256[] outputs;
-        uint256[8] proof;
+        uint256[] proof;
     }
 
     /// @dev anvil's first account; its first contract is the registry of the vectors.
@@ -146,8 +146,13 @@ abstract contract Deployed is Test {
         });
     }
 
+    /// @dev Where the key and its proofs are read from.
+    function _fixtures() internal pure virtual returns (string memory) {
+        return "test/fixtures/groth16.json";
+    }
+
     function _readFixtures() private {
-        Vectors.Cursor memory v = Vectors.Cursor(vm.readFile("test/fixtures/groth16.json"), "");
+        Vectors.Cursor memory v = Vectors.Cursor(vm.readFile(_fixtures()), "");
         key = vm.parseJsonBytes(v.json, ".key");
         vkId = keys.register(key);
         for (uint256 i = 0; v.seek(i); ++i) {
@@ -162,8 +167,8 @@ abstract contract Deployed is Test {
                 p.outputs.push(uint256(words[j]));
             }
             words = v.words("proof");
-            for (uint256 j = 0; j < 8; ++j) {
-                p.proof[j] = uint256(words[j]);
+            for (uint256 j = 0; j < words.length; ++j) {
+                p.proof.push(uint256(words[j]));
             }
         }
     }

@@ -157,7 +157,7 @@ contract InvariantTest is Deployed {
     }
 
     function _settleOne(bytes32 id, Record memory record) private {
-        uint256[8] memory proof;
+        uint256[] memory proof = new uint256[](8);
         vm.mockCall(address(verifier), abi.encodeWithSelector(verifier.verify.selector), abi.encode(true));
         _try(record.prover, address(tasks), abi.encodeCall(TaskManager.settle, (id, proof, new uint256[](4))));
         vm.clearMockedCalls();

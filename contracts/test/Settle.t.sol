@@ -46,8 +46,8 @@ contract SettleTest is Deployed {
         eq(logs.length, 6, "events");
         eq(logs[3].topics[0], TaskManager.TaskSettled.selector, "settled after the credits");
         eq(logs[3].topics[1], id, "id");
-        (uint256[8] memory proof, uint256[] memory outputs, uint256 a, uint256 b, uint256 c) =
-            abi.decode(logs[3].data, (uint256[8], uint256[], uint256, uint256, uint256));
+        (uint256[] memory proof, uint256[] memory outputs, uint256 a, uint256 b, uint256 c) =
+            abi.decode(logs[3].data, (uint256[], uint256[], uint256, uint256, uint256));
         eq(keccak256(abi.encode(proof)), keccak256(abi.encode(proven[0].proof)), "proof");
         eq(keccak256(abi.encode(outputs)), keccak256(abi.encode(proven[0].outputs)), "outputs");
         eq(a + b + c, REWARD, "all of it");
@@ -123,13 +123,13 @@ contract SettleTest is Deployed {
     function test_revertsOnMalformedProofs() public {
         bytes32 id = _accepted(0);
         for (uint256 i = 0; i < 8; ++i) {
-            uint256[8] memory proof = proven[0].proof;
+            uint256[] memory proof = proven[0].proof;
             proof[i] ^= 1;
             _refusedBy(ALICE, id, proof, proven[0].outputs);
             proof[i] = type(uint256).max;
             _refusedBy(ALICE, id, proof, proven[0].outputs);
         }
-        uint256[8] memory zero;
+        uint256[] memory zero = new uint256[](8);
         _refusedBy(ALICE, id, zero, proven[0].outputs);
         _settle(0);
     }
@@ -243,7 +243,7 @@ contract SettleTest is Deployed {
         currentVersion = projects.addVersion(PROJECT, v);
     }
 
-    function _refusedBy(address prover, bytes32 id, uint256[8] memory proof, uint256[] memory outputs) private {
+    function _refusedBy(address prover, bytes32 id, uint256[] memory proof, uint256[] memory outputs) private {
         vm.prank(prover);
         vm.expectRevert(abi.encodeWithSelector(TaskManager.InvalidProof.selector, id));
         tasks.settle(id, proof, outputs);

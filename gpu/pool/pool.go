@@ -37,6 +37,8 @@ type Task struct {
 	Due time.Time
 	// Verify judges a proof; nothing leaves the pool that it did not accept.
 	Verify func(*gpu.Proof) error
+	// CommittedBy is the device that made the solution's commitments, if any.
+	CommittedBy string
 	// Failed is told of each try that failed, and on which device; nil is fine.
 	Failed func(device string, err error)
 }
@@ -217,6 +219,9 @@ func (c *course) last(ctx context.Context) (*Result, error) {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case errors.Is(err, ErrWrongProof):
+		if wrong := c.wrongCommitment(ctx); wrong != nil {
+			return nil, wrong
+		}
 		return nil, fmt.Errorf("%w (%d tries): proving and verifying key may not belong together: %w", ErrBlocked, c.tries, err)
 	}
 	return nil, err

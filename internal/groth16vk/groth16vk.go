@@ -2,13 +2,18 @@
 // and the bytes that gristmill registers on chain, and verifies proofs
 // natively with a key in that form.
 //
-// The bytes are "GVK1" ‖ number of public inputs u16 ‖ commitments u8 (0) ‖
+// The bytes are "GVK1" ‖ number of public inputs u16 ‖ commitments u8 ‖
 // alpha G1 ‖ beta, gamma, delta G2 ‖ K[0..n] G1, points uncompressed in EVM
 // order; their keccak256 is the key's identity, pinned by a project version.
+// The key of a circuit with a commitment has one more K, of its challenge, then
+// G, GSigmaNeg G2 ‖ number of committed public inputs u16 ‖ their indices u16
+// each, ascending from 1.
+//
 // What is refused here is what the contract refuses at registration, no more
 // and no less: points off the curve, out of the subgroup or at infinity (but
-// for K[0]), delta equal to gamma or its negative, other than 2 to 302 public
-// inputs, commitments, trailing bytes. Refused bytes are a *wire.Reject; a
+// for K[0]), delta equal to gamma or its negative, GSigmaNeg equal to G or its
+// negative, other than 2 to 302 public inputs, more than one commitment,
+// indices that are no public inputs or out of order, trailing bytes. Refused bytes are a *wire.Reject; a
 // well-formed proof that proves nothing is [ErrInvalid].
 package groth16vk
 
@@ -16,13 +21,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	curve "github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr/pedersen"
+	"github.com/consensys/gnark/backend"
 	"github.com/consensys/gnark/backend/groth16"
 	groth16bn254 "github.com/consensys/gnark/backend/groth16/bn254"
+	"github.com/consensys/gnark/backend/solidity"
 
+	"github.com/gristmill-zk/gristmill/internal/bsb22"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -47,24 +57,32 @@ func EncodeVK(key groth16.VerifyingKey) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("verifying key: curve is %s, want bn254", key.CurveID())
 	}
-	if n := len(vk.PublicAndCommitmentCommitted); n != 0 {
-		return nil, fmt.Errorf("verifying key: circuit uses %d commitments, the on-chain verifier takes none", n)
+	commitments := len(vk.CommitmentKeys)
+	if commitments > bsb22.Most || len(vk.PublicAndCommitmentCommitted) != commitments {
+		return nil, fmt.Errorf("verifying key: circuit uses %d commitments, the on-chain verifier takes %d at most", commitments, bsb22.Most)
 	}
-	inputs := len(vk.G1.K) - 1
+	inputs := Inputs(vk)
 	if inputs < MinInputs || inputs > MaxInputs {
 		return nil, fmt.Errorf("verifying key: %w", badInputs(inputs))
 	}
-	out := make([]byte, 0, headerSize+(inputs+2)*g1Size+3*g2Size)
-	out = append(out, magic...)
+	out := append([]byte(nil), magic...)
 	out = binary.BigEndian.AppendUint16(out, uint16(inputs))
-	out = append(out, 0)
+	out = append(out, byte(commitments))
 	out = appendG1(out, &vk.G1.Alpha)
-	for _, p := range []*curve.G2Affine{&vk.G2.Beta, &vk.G2.Gamma, &vk.G2.Delta} {
-		raw := p.RawBytes()
-		out = append(out, raw[:]...)
-	}
+	out = appendG2(out, &vk.G2.Beta, &vk.G2.Gamma, &vk.G2.Delta)
 	for i := range vk.G1.K {
 		out = appendG1(out, &vk.G1.K[i])
+	}
+	for i := range vk.CommitmentKeys {
+		out = appendG2(out, &vk.CommitmentKeys[i].G, &vk.CommitmentKeys[i].GSigmaNeg)
+		committed := vk.PublicAndCommitmentCommitted[i]
+		out = binary.BigEndian.AppendUint16(out, uint16(len(committed)))
+		for _, index := range committed {
+			if index < 1 || index > inputs {
+				return nil, fmt.Errorf("verifying key: %w", badCommitted(index, inputs))
+			}
+			out = binary.BigEndian.AppendUint16(out, uint16(index))
+		}
 	}
 	if _, err := ParseVK(out); err != nil {
 		return nil, fmt.Errorf("verifying key: %w", err)
@@ -74,6 +92,18 @@ func EncodeVK(key groth16.VerifyingKey) ([]byte, error) {
 
 func badInputs(n int) error {
 	return refuse(wire.RejectBadCount, "inputs", "%d public inputs, want %d to %d", n, MinInputs, MaxInputs)
+}
+
+func badCommitted(index, inputs int) error {
+	return refuse(wire.RejectMalformed, "committed", "input %d is hashed: not one of 1 to %d, or out of order", index, inputs)
+}
+
+func appendG2(out []byte, points ...*curve.G2Affine) []byte {
+	for _, p := range points {
+		raw := p.RawBytes()
+		out = append(out, raw[:]...)
+	}
+	return out
 }
 
 func appendG1(out []byte, p *curve.G1Affine) []byte {
@@ -90,22 +120,72 @@ func ParseVK(key []byte) (*groth16bn254.VerifyingKey, error) {
 	if inputs < MinInputs || inputs > MaxInputs {
 		return nil, badInputs(inputs)
 	}
-	if n := key[len(magic)+2]; n != 0 {
-		return nil, refuse(wire.RejectMalformed, "commitments", "%d commitments, want 0", n)
+	commitments := int(key[len(magic)+2])
+	if commitments > bsb22.Most {
+		return nil, refuse(wire.RejectMalformed, "commitments", "%d commitments, at most %d", commitments, bsb22.Most)
 	}
-	if want := headerSize + (inputs+2)*g1Size + 3*g2Size; len(key) != want {
+	// Up to the last K, and what a commitment adds.
+	points := headerSize + (inputs+2+commitments)*g1Size + 3*g2Size
+	want := points
+	if commitments > 0 {
+		want += 2*g2Size + 2
+		if len(key) >= want {
+			want += 2 * int(binary.BigEndian.Uint16(key[want-2:]))
+		}
+	}
+	if len(key) != want {
 		code := wire.RejectTruncated
 		if len(key) > want {
 			code = wire.RejectTrailing
 		}
 		return nil, refuse(code, "", "%d bytes, want %d", len(key), want)
 	}
-	return parsePoints(key[headerSize:], inputs)
+	vk, err := parsePoints(key[headerSize:points], inputs+commitments)
+	if err != nil {
+		return nil, err
+	}
+	if commitments > 0 {
+		if err := parseCommitment(vk, key[points:], inputs); err != nil {
+			return nil, err
+		}
+	}
+	if err := vk.Precompute(); err != nil {
+		return nil, fmt.Errorf("verifying key: %w", err)
+	}
+	return vk, nil
 }
 
-func parsePoints(rest []byte, inputs int) (*groth16bn254.VerifyingKey, error) {
+// parseCommitment reads what follows the last K.
+func parseCommitment(vk *groth16bn254.VerifyingKey, rest []byte, inputs int) (err error) {
+	var key pedersen.VerifyingKey
+	if key.G, err = parseG2("commitment.G", rest); err != nil {
+		return err
+	}
+	if key.GSigmaNeg, err = parseG2("commitment.GSigmaNeg", rest[g2Size:]); err != nil {
+		return err
+	}
+	// Sigma would be one or its negative, and no secret: anyone could show to
+	// know what he commits to, whatever it is.
+	if key.G.X.Equal(&key.GSigmaNeg.X) {
+		return refuse(wire.RejectBadPoint, "commitment.GSigmaNeg", "is G or its negative: commitments would bind nothing")
+	}
+	committed, previous := []int{}, 0
+	for at := 2*g2Size + 2; at < len(rest); at += 2 {
+		index := int(binary.BigEndian.Uint16(rest[at:]))
+		if index <= previous || index > inputs {
+			return badCommitted(index, inputs)
+		}
+		committed, previous = append(committed, index), index
+	}
+	vk.CommitmentKeys = []pedersen.VerifyingKey{key}
+	vk.PublicAndCommitmentCommitted = [][]int{committed}
+	return nil
+}
+
+// parsePoints reads the points from alpha to the last K.
+func parsePoints(rest []byte, last int) (*groth16bn254.VerifyingKey, error) {
 	vk := &groth16bn254.VerifyingKey{}
-	vk.G1.K = make([]curve.G1Affine, inputs+1)
+	vk.G1.K = make([]curve.G1Affine, last+1)
 	var err error
 	if vk.G1.Alpha, err = parseG1("alpha", rest); err != nil {
 		return nil, err
@@ -134,9 +214,6 @@ func parsePoints(rest []byte, inputs int) (*groth16bn254.VerifyingKey, error) {
 			return nil, refuse(wire.RejectBadPoint, name, "is the point at infinity: the input would be bound to nothing")
 		}
 		rest = rest[g1Size:]
-	}
-	if err := vk.Precompute(); err != nil {
-		return nil, fmt.Errorf("verifying key: %w", err)
 	}
 	return vk, nil
 }
@@ -178,11 +255,15 @@ func coordinates(name string, raw []byte, to ...*fp.Element) error {
 
 // ParseProof reads a proof in the order of its words on chain.
 func ParseProof(p wire.Proof) (*groth16bn254.Proof, error) {
-	a, b, c, err := p.Points()
+	points, err := p.Points()
 	if err != nil {
 		return nil, err
 	}
-	return &groth16bn254.Proof{Ar: a, Bs: b, Krs: c}, nil
+	proof := &groth16bn254.Proof{Ar: points.A, Bs: points.B, Krs: points.C}
+	if p.Committed() {
+		proof.Commitments, proof.CommitmentPok = []curve.G1Affine{points.Commitment}, points.Knowledge
+	}
+	return proof, nil
 }
 
 // EncodeProof writes a gnark proof as words in the order of the contract.
@@ -191,11 +272,18 @@ func EncodeProof(proof groth16.Proof) (wire.Proof, error) {
 	if !ok {
 		return wire.Proof{}, fmt.Errorf("proof: curve is %s, want bn254", proof.CurveID())
 	}
-	if len(p.Commitments) != 0 {
-		return wire.Proof{}, fmt.Errorf("proof: has %d commitments, the on-chain verifier takes none", len(p.Commitments))
+	points := wire.ProofPoints{A: p.Ar, B: p.Bs, C: p.Krs}
+	switch n := len(p.Commitments); {
+	case n > bsb22.Most:
+		return wire.Proof{}, fmt.Errorf("proof: has %d commitments, the on-chain verifier takes %d at most", n, bsb22.Most)
+	case n == 1:
+		points.Commitment, points.Knowledge = p.Commitments[0], p.CommitmentPok
 	}
-	return wire.NewProof(&p.Ar, &p.Bs, &p.Krs), nil
+	return wire.NewProof(points), nil
 }
+
+// Inputs is how many public inputs a key has, the constant one not counted.
+func Inputs(vk *groth16bn254.VerifyingKey) int { return len(vk.G1.K) - 1 - len(vk.CommitmentKeys) }
 
 // ErrInvalid is a well-formed proof that does not prove the inputs.
 var ErrInvalid = errors.New("proof does not verify")
@@ -207,10 +295,15 @@ func Verify(vk *groth16bn254.VerifyingKey, proof wire.Proof, inputs []fr.Element
 	if err != nil {
 		return err
 	}
-	if want := len(vk.G1.K) - 1; len(inputs) != want {
+	if want := len(vk.CommitmentKeys); len(p.Commitments) != want {
+		return refuse(wire.RejectBadCount, "proof", "%d commitments, the key wants %d", len(p.Commitments), want)
+	}
+	if want := Inputs(vk); len(inputs) != want {
 		return refuse(wire.RejectBadCount, "inputs", "%d public inputs, the key wants %d", len(inputs), want)
 	}
-	if err := groth16bn254.Verify(p, vk, inputs); err != nil {
+	// gnark appends the challenge to the inputs it is given.
+	inputs = slices.Clip(inputs)
+	if err := groth16bn254.Verify(p, vk, inputs, solidity.WithVerifierTargetSolidityVerifier(backend.GROTH16)); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil

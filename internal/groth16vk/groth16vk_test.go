@@ -9,8 +9,10 @@ import (
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+	"github.com/consensys/gnark/backend"
 	"github.com/consensys/gnark/backend/groth16"
 	groth16bn254 "github.com/consensys/gnark/backend/groth16/bn254"
+	"github.com/consensys/gnark/backend/solidity"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
 	"github.com/stretchr/testify/require"
@@ -24,11 +26,20 @@ type product struct {
 	S frontend.Variable `gnark:",public"`
 	A frontend.Variable
 	B frontend.Variable
+
+	Commits int `gnark:"-"` // commitments to the sum and a factor
 }
 
 func (c *product) Define(api frontend.API) error {
 	api.AssertIsEqual(api.Mul(c.A, c.B), c.P)
 	api.AssertIsEqual(api.Add(c.A, c.B), c.S)
+	for _, v := range []frontend.Variable{c.A, c.B}[:c.Commits] {
+		challenge, err := api.(frontend.Committer).Commit(v, c.S)
+		if err != nil {
+			return err
+		}
+		api.AssertIsDifferent(challenge, 0)
+	}
 	return nil
 }
 
@@ -38,8 +49,10 @@ type fixture struct {
 	proof wire.Proof
 }
 
-var setup = sync.OnceValues(func() (fixture, error) {
-	ccs, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, &product{})
+var setup = sync.OnceValues(func() (fixture, error) { return newFixture(&product{}) })
+
+func newFixture(circuit *product) (fixture, error) {
+	ccs, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, circuit)
 	if err != nil {
 		return fixture{}, err
 	}
@@ -51,7 +64,7 @@ var setup = sync.OnceValues(func() (fixture, error) {
 	if err != nil {
 		return fixture{}, err
 	}
-	made, err := groth16.Prove(ccs, pk, witness)
+	made, err := groth16.Prove(ccs, pk, witness, solidity.WithProverTargetSolidityVerifier(backend.GROTH16))
 	if err != nil {
 		return fixture{}, err
 	}
@@ -61,7 +74,7 @@ var setup = sync.OnceValues(func() (fixture, error) {
 	}
 	key, err := groth16vk.EncodeVK(vk)
 	return fixture{vk: vk, key: key, proof: proof}, err
-})
+}
 
 func given(t *testing.T) fixture {
 	t.Helper()
@@ -139,7 +152,8 @@ func TestBadKeysAreRefused(t *testing.T) {
 	}{
 		"empty":           {func([]byte) []byte { return nil }, wire.RejectMalformed},
 		"magic":           {func(k []byte) []byte { k[3] = '2'; return k }, wire.RejectMalformed},
-		"commitments":     {func(k []byte) []byte { k[6] = 1; return k }, wire.RejectMalformed},
+		"commitments":     {func(k []byte) []byte { k[6] = 2; return k }, wire.RejectMalformed},
+		"no commitment":   {func(k []byte) []byte { k[6] = 1; return k }, wire.RejectTruncated},
 		"one input":       {oneInput, wire.RejectBadCount},
 		"delta is gamma":  {func(k []byte) []byte { copy(k[atDelta:atK], k[atGamma:atDelta]); return k }, wire.RejectBadPoint},
 		"delta is −gamma": {func(k []byte) []byte { negativeGamma(k[atGamma:atDelta], k[atDelta:atK]); return k }, wire.RejectBadPoint},
@@ -200,6 +214,11 @@ func FuzzParseVK(fuzz *testing.F) {
 		fuzz.Fatal(err)
 	}
 	fuzz.Add(f.key)
+	committed, err := setupCommitted()
+	if err != nil {
+		fuzz.Fatal(err)
+	}
+	fuzz.Add(committed.key)
 	fuzz.Add([]byte("GVK1"))
 	fuzz.Fuzz(func(t *testing.T, data []byte) {
 		vk, err := groth16vk.ParseVK(data)
