@@ -2,15 +2,20 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 
 	"github.com/consensys/gnark-crypto/ecc"
 	curve "github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr/fft"
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
+
+	"github.com/gristmill-zk/gristmill/internal/bsb22"
+	"github.com/gristmill-zk/gristmill/internal/groth16vk"
 )
 
 // KnownAnswer proves the bundle's known answer, all wires of a public sample
@@ -30,7 +35,7 @@ func (b *Bundle) KnownAnswer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.checkSizes(pk); err != nil {
+	if err := b.checkSizes(pk, rows.Commitment); err != nil {
 		return err
 	}
 	vk, err := b.VerifyingKey()
@@ -47,11 +52,15 @@ func (b *Bundle) KnownAnswer(ctx context.Context) error {
 	if i := firstUnsatisfied(a, bb, c); i >= 0 {
 		return blame(PartKnownAnswer, ErrMismatch, "constraint %d of the circuit is not satisfied", i)
 	}
-	proof, err := proveSample(pk, wires, a, bb, c)
+	proof, err := proveSample(pk, wires, rows.Commitment, a, bb, c)
 	if err != nil {
 		return blame(PartProvingKey, ErrMismatch, "the known answer can not be proven: %v", err)
 	}
-	if err := groth16.Verify(proof, vk, wires[1:b.Manifest.Circuit.PublicWires]); err != nil {
+	words, err := groth16vk.EncodeProof(proof)
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	if err := groth16vk.Verify(vk, words, wires[1:b.Manifest.Circuit.PublicWires]); err != nil {
 		return blame(PartProvingKey, ErrMismatch, "its proof of the known answer does not verify: %v", err)
 	}
 	return nil
@@ -90,9 +99,13 @@ func firstUnsatisfied(a, b, c fr.Vector) int {
 
 // checkSizes refuses a key of another circuit before a prover runs past the end
 // of it.
-func (b *Bundle) checkSizes(pk *groth16.ProvingKey) error {
+func (b *Bundle) checkSizes(pk *groth16.ProvingKey, commitment *bsb22.Commitment) error {
 	c := &b.Manifest.Circuit
 	domain := ecc.NextPowerOfTwo(c.Constraints)
+	var covered uint64 // wires that K has no point for
+	if commitment != nil {
+		covered = uint64(len(commitment.Wires)) + 1
+	}
 	for _, size := range []struct {
 		name      string
 		got, want uint64
@@ -105,12 +118,20 @@ func (b *Bundle) checkSizes(pk *groth16.ProvingKey) error {
 		{"B on G2", uint64(len(pk.G2.B)) + count(pk.InfinityB), c.Wires},
 		{"A's count", pk.NbInfinityA, count(pk.InfinityA)},
 		{"B's count", pk.NbInfinityB, count(pk.InfinityB)},
-		{"K", uint64(len(pk.G1.K)), c.Wires - uint64(c.PublicWires)},
+		{"K", uint64(len(pk.G1.K)) + covered, c.Wires - uint64(c.PublicWires)},
 		{"Z", uint64(len(pk.G1.Z)), domain - 1},
-		{"commitments", uint64(len(pk.CommitmentKeys)), 0},
+		{"commitments", uint64(len(pk.CommitmentKeys)), uint64(c.Commitments)},
 	} {
 		if size.got != size.want {
 			return blame(PartProvingKey, ErrMismatch, "%s has size %d, the circuit's is %d", size.name, size.got, size.want)
+		}
+	}
+	for i := range pk.CommitmentKeys {
+		key := &pk.CommitmentKeys[i]
+		for _, basis := range [][]curve.G1Affine{key.Basis, key.BasisExpSigma} {
+			if len(basis) != len(commitment.Wires) {
+				return blame(PartProvingKey, ErrMismatch, "the commitment has size %d, the circuit's is %d", len(basis), len(commitment.Wires))
+			}
 		}
 	}
 	return nil
@@ -128,9 +149,15 @@ func count(flags []bool) (n uint64) {
 // proveSample is Groth16's prover with both blinding factors 1: the sample is
 // public, and this way every part of the key has to be right. It works from the
 // wires, since solving needs the plugin's own hints.
-func proveSample(pk *groth16.ProvingKey, wires, a, b, c fr.Vector) (*groth16.Proof, error) {
+func proveSample(pk *groth16.ProvingKey, wires fr.Vector, commitment *bsb22.Commitment, a, b, c fr.Vector) (*groth16.Proof, error) {
+	proof := new(groth16.Proof)
+	if commitment != nil {
+		if err := commitSample(pk, wires, commitment, proof); err != nil {
+			return nil, err
+		}
+	}
 	wiresA, wiresB := without(wires, pk.InfinityA), without(wires, pk.InfinityB)
-	private := wires[len(wires)-len(pk.G1.K):]
+	private := uncommitted(wires, len(pk.G1.K), commitment)
 	h := quotient(&pk.Domain, a, b, c)
 
 	var ar, bs1, krs, tail curve.G1Jac
@@ -164,11 +191,46 @@ func proveSample(pk *groth16.ProvingKey, wires, a, b, c fr.Vector) (*groth16.Pro
 	krs.AddAssign(&bs1)
 	krs.AddMixed(&minusDelta)
 
-	proof := new(groth16.Proof)
 	proof.Ar.FromJacobian(&ar)
 	proof.Bs.FromJacobian(&bs)
 	proof.Krs.FromJacobian(&krs)
 	return proof, nil
+}
+
+// commitSample makes a proof's commitment. The challenge among the wires must
+// follow from it: they were solved under this key.
+func commitSample(pk *groth16.ProvingKey, wires fr.Vector, c *bsb22.Commitment, proof *groth16.Proof) error {
+	key, values := &pk.CommitmentKeys[0], c.Covered(wires)
+	point, err := key.Commit(values)
+	if err != nil {
+		return fmt.Errorf("commitment: %w", err)
+	}
+	if !c.Holds(wires, &point) {
+		return errors.New("its challenge does not follow from the commitment under this key")
+	}
+	proof.Commitments = []curve.G1Affine{point}
+	if proof.CommitmentPok, err = key.ProveKnowledge(values); err != nil {
+		return fmt.Errorf("commitment: %w", err)
+	}
+	return nil
+}
+
+// uncommitted are the private wires that K has points for: all that no
+// commitment covers and that hold no challenge.
+func uncommitted(wires fr.Vector, n int, c *bsb22.Commitment) fr.Vector {
+	if c == nil {
+		return wires[len(wires)-n:]
+	}
+	taken := append(slices.Clone(c.Wires), c.Challenge)
+	out := make(fr.Vector, 0, n)
+	for i := len(wires) - n - len(taken); i < len(wires); i++ {
+		if len(taken) > 0 && int(taken[0]) == i {
+			taken = taken[1:]
+			continue
+		}
+		out = append(out, wires[i])
+	}
+	return out
 }
 
 func without(wires fr.Vector, infinity []bool) fr.Vector {

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr/pedersen"
+	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	"github.com/consensys/gnark/logger"
 
 	"github.com/gristmill-zk/gristmill/wire"
@@ -127,6 +129,11 @@ func Build(ctx context.Context, cfg BuildConfig) (*Bundle, error) {
 	if err := b.keys(ctx); err != nil {
 		return nil, err
 	}
+	if b.manifest.Circuit.Commitments > 0 {
+		if err := b.answer(ctx); err != nil {
+			return nil, err
+		}
+	}
 	final, err := b.publish(ctx)
 	if err != nil {
 		return nil, err
@@ -178,16 +185,9 @@ func (b *builder) export(ctx context.Context) error {
 	if err := b.compile(ctx); err != nil {
 		return err
 	}
-	path := filepath.Join(b.dir, b.plugins[0].Path)
 	b.cfg.Progress("compile circuit")
-	args := []string{"export", "--out", b.dir}
-	if b.cfg.BatchSize != 0 {
-		args = append(args, "--batch", strconv.Itoa(b.cfg.BatchSize))
-	}
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = []string{}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("bundle: the plugin's export failed: %w: %s", err, lastLines(out))
+	if err := b.run(ctx, "export", "--out", b.dir); err != nil {
+		return err
 	}
 	text, err := os.ReadFile(filepath.Join(b.dir, fileDescription))
 	if err != nil {
@@ -199,7 +199,7 @@ func (b *builder) export(ctx context.Context) error {
 	if err := dec.Decode(&d); err != nil {
 		return fmt.Errorf("bundle: the plugin's description: %w", err)
 	}
-	tools, err := toolsOf(path)
+	tools, err := toolsOf(filepath.Join(b.dir, b.plugins[0].Path))
 	if err != nil {
 		return err
 	}
@@ -207,6 +207,59 @@ func (b *builder) export(ctx context.Context) error {
 		Format: FormatVersion, Name: d.Name, Version: d.Version, Circuit: d.CircuitInfo, Tools: tools,
 	}
 	return os.Remove(filepath.Join(b.dir, fileDescription))
+}
+
+// run has the plugin do something.
+func (b *builder) run(ctx context.Context, verb string, args ...string) error {
+	args = append([]string{verb}, args...)
+	if b.cfg.BatchSize != 0 {
+		args = append(args, "--batch", strconv.Itoa(b.cfg.BatchSize))
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, b.plugins[0].Path), args...)
+	cmd.Env = []string{}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("bundle: the plugin's %s failed: %w: %s", verb, err, lastLines(out))
+	}
+	return nil
+}
+
+// answer has the plugin make the known answer of a circuit with a commitment,
+// which follows from the proving key: it is given the part that commits.
+func (b *builder) answer(ctx context.Context) error {
+	b.cfg.Progress("solve sample")
+	key, err := commitmentKey(filepath.Join(b.dir, fileProvingKey))
+	if err != nil {
+		return err
+	}
+	const name = "commitment.key"
+	defer os.Remove(filepath.Join(b.dir, name))
+	if err := b.write(name, func(w io.Writer) error { _, err := key.WriteRawTo(w); return err }); err != nil {
+		return err
+	}
+	return b.run(ctx, "answer",
+		"--circuit", filepath.Join(b.dir, fileCircuit), "--commitment-key", filepath.Join(b.dir, name), "--out", b.dir)
+}
+
+// commitmentKey reads the key of the one commitment out of a proving key.
+func commitmentKey(path string) (key *pedersen.ProvingKey, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	defer f.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			key, err = nil, blame(PartProvingKey, ErrMalformed, "%v", p)
+		}
+	}()
+	var pk groth16.ProvingKey
+	if err := pk.ReadDump(f); err != nil {
+		return nil, blame(PartProvingKey, ErrMalformed, "%v", err)
+	}
+	if n := len(pk.CommitmentKeys); n != 1 {
+		return nil, blame(PartProvingKey, ErrMismatch, "it has %d commitments, the circuit 1", n)
+	}
+	return &pk.CommitmentKeys[0], nil
 }
 
 // lastLines shortens what a tool printed to what fits into an error.

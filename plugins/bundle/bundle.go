@@ -261,9 +261,12 @@ func (b *Bundle) VerifyingKey() (*groth16.VerifyingKey, error) {
 	if err != nil {
 		return nil, blame(PartVerifyingKeyEVM, ErrMalformed, "%v", err)
 	}
-	if uint32(len(vk.G1.K)) != b.Manifest.Circuit.PublicWires {
+	if n := len(vk.CommitmentKeys); n != int(b.Manifest.Circuit.Commitments) {
+		return nil, blame(PartVerifyingKeyEVM, ErrMismatch, "it is for %d commitments, the circuit uses %d", n, b.Manifest.Circuit.Commitments)
+	}
+	if uint32(groth16vk.Inputs(vk)+1) != b.Manifest.Circuit.PublicWires {
 		return nil, blame(PartVerifyingKeyEVM, ErrMismatch, "it is for %d public wires, the circuit has %d",
-			len(vk.G1.K), b.Manifest.Circuit.PublicWires)
+			groth16vk.Inputs(vk)+1, b.Manifest.Circuit.PublicWires)
 	}
 	return vk, nil
 }

@@ -27,7 +27,10 @@ import (
 )
 
 // newTask is a signed task whose payload starts with m.
-func newTask(m faulty.Mode, nonce uint64) (host.Task, error) {
+func newTask(m faulty.Mode, nonce uint64) (host.Task, error) { return newTaskOf(m, nonce, 1) }
+
+// newTaskOf is newTask for a circuit with room for batch messages.
+func newTaskOf(m faulty.Mode, nonce uint64, batch uint32) (host.Task, error) {
 	d := wire.Deployment{ChainID: 31337, Registry: wire.Address{1}}
 	seed := wire.SHA256([]byte("host test device"))
 	signer, err := wire.NewSigner(wire.SchemeEdDSABN254, seed[:])
@@ -43,7 +46,7 @@ func newTask(m faulty.Mode, nonce uint64) (host.Task, error) {
 	if err != nil {
 		return host.Task{}, err
 	}
-	commitment, err := body.Commitment(d, 1, 8)
+	commitment, err := body.Commitment(d, batch, 8)
 	if err != nil {
 		return host.Task{}, err
 	}

@@ -19,8 +19,9 @@ import (
 // killed.
 const helperEnv = "GRISTMILL_TEST_HOST"
 
-// plugin is the bundle of the test plugin, built once.
-var plugin *bundle.Bundle
+// plugin is the bundle of the test plugin, built once, and committing that of
+// the same plugin's circuit with a commitment.
+var plugin, committing *bundle.Bundle
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
@@ -35,6 +36,14 @@ func TestMain(m *testing.M) {
 		plugin, err = bundle.Build(context.Background(), bundle.BuildConfig{
 			Source: filepath.Join("..", "internal", "faulty", "cmd"), OutDir: dir, AllowInsecure: true,
 		})
+	}
+	if err == nil {
+		var binary string
+		if binary, err = plugin.Path(bundle.PartPlugin); err == nil {
+			committing, err = bundle.Build(context.Background(), bundle.BuildConfig{
+				Binary: binary, BatchSize: faulty.Committing, OutDir: dir, AllowInsecure: true,
+			})
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -8,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
-	cs "github.com/consensys/gnark/constraint/bn254"
-
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -30,21 +27,21 @@ func export(p *Project, dir string) error {
 	if err != nil {
 		return err
 	}
-	if description.Commitments != 0 {
-		return errors.New("export: the circuit uses a gnark commitment, which bundles do not carry")
-	}
-	known, err := knownAnswer(p, system)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
 	if err := writeFile(dir, ExportCircuit, system); err != nil {
 		return err
 	}
-	if err := writeFile(dir, ExportKnownAnswer, &known); err != nil {
-		return err
+	// With a commitment it follows from keys that there are none of yet: see answer.
+	if description.Commitments == 0 {
+		known, err := knownAnswer(p, system, nil)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(dir, ExportKnownAnswer, &known); err != nil {
+			return err
+		}
 	}
 	text, err := json.MarshalIndent(description, "", "  ")
 	if err != nil {
@@ -66,24 +63,6 @@ func writeFile(dir, name string, content io.WriterTo) error {
 		return fmt.Errorf("export %s: %w", name, err)
 	}
 	return nil
-}
-
-// knownAnswer are all wires of the project's sample task. They are the same on
-// every machine and say nothing about any real device.
-func knownAnswer(p *Project, system *cs.R1CS) (fr.Vector, error) {
-	j, err := sampleJob(p)
-	if err != nil {
-		return nil, fmt.Errorf("known answer: %w", err)
-	}
-	assignment, err := p.assign(j)
-	if err != nil {
-		return nil, fmt.Errorf("known answer: %w", err)
-	}
-	solved, err := solve(system, assignment, nil, nil)
-	if err != nil {
-		return nil, fmt.Errorf("known answer: the sample messages: %w", err)
-	}
-	return solved.W, nil
 }
 
 // sampleJob is a full batch of the project's sample payloads, signed by keys

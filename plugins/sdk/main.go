@@ -26,6 +26,8 @@ const usage = `%s is a gristmill circuit plugin.
 
   %[1]s describe [--batch N]             print what the circuit is, as JSON
   %[1]s export   [--batch N] --out DIR   write circuit and description for a bundle
+  %[1]s answer   [--batch N] --circuit FILE --commitment-key FILE --out DIR
+                                         write the known answer of a circuit with a commitment
   %[1]s sample   [--batch N]             print payloads of a batch that satisfies the circuit, as JSON
   %[1]s serve    [--batch N]             how a gristmill worker starts it
 
@@ -42,6 +44,8 @@ func run(p *Project, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	flags.IntVar(&project.BatchSize, "batch", p.BatchSize, "messages a task has room for")
 	out := flags.String("out", "", "directory to write to")
+	circuit := flags.String("circuit", "", "the circuit as export wrote it")
+	key := flags.String("commitment-key", "", "the part of the proving key that commits")
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, usage, p.Name)
 		flags.PrintDefaults()
@@ -60,6 +64,8 @@ func run(p *Project, args []string, stdout, stderr io.Writer) error {
 		return describe(&project, stdout)
 	case "export":
 		return export(&project, *out)
+	case "answer":
+		return answer(&project, *circuit, *key, *out)
 	case "sample":
 		return sample(&project, stdout)
 	case "serve":

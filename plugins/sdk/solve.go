@@ -10,6 +10,7 @@ import (
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	cs "github.com/consensys/gnark/constraint/bn254"
+	"github.com/consensys/gnark/constraint/solver"
 	"github.com/consensys/gnark/frontend"
 	"google.golang.org/grpc"
 
@@ -23,16 +24,17 @@ var errCommit = errors.New("commitment")
 
 // solve runs gnark's solver. It keeps state in the system: one call at a time.
 // commit is called at most once, if the circuit uses a commitment.
-func solve(system *cs.R1CS, assignment *platform, c *bsb22.Commitment, commit bsb22.Commit) (*cs.R1CSSolution, error) {
+func solve(system *cs.R1CS, assignment *platform, c *bsb22.Commitment, commit bsb22.Commit, opts ...solver.Option) (*cs.R1CSSolution, error) {
 	full, err := frontend.NewWitness(assignment, ecc.BN254.ScalarField())
 	if err != nil {
 		return nil, fmt.Errorf("witness: %w", err)
 	}
 	var failed error
-	result, err := system.Solve(full, bsb22.Hint(c, func(values fr.Vector) (point bn254.G1Affine, err error) {
+	opts = append(opts, bsb22.Hint(c, func(values fr.Vector) (point bn254.G1Affine, err error) {
 		point, failed = commit(values)
 		return point, failed
 	}))
+	result, err := system.Solve(full, opts...)
 	switch {
 	case failed != nil:
 		return nil, fmt.Errorf("%w: %w", errCommit, failed)

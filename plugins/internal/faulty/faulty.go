@@ -17,10 +17,13 @@ import (
 	"time"
 
 	"github.com/consensys/gnark/frontend"
+	"github.com/consensys/gnark/std/multicommit"
 	"github.com/consensys/gnark/std/rangecheck"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/gristmill-zk/gristmill/plugins/internal/rpc"
 	"github.com/gristmill-zk/gristmill/plugins/proto"
@@ -39,9 +42,15 @@ const Committing = 2
 
 func (c *circuit) Define(api frontend.API, m *sdk.Messages) error {
 	api.AssertIsEqual(c.First, m.Items[0].Bytes()[0])
-	if c.commits {
-		rangecheck.New(api).Check(c.First, 8)
+	if !c.commits {
+		return nil
 	}
+	// gnark folds the two into one commitment, to the output and to private limbs.
+	rangecheck.New(api).Check(c.First, 8)
+	multicommit.WithCommitment(api, func(api frontend.API, challenge frontend.Variable) error {
+		api.AssertIsDifferent(challenge, 0)
+		return nil
+	}, c.First)
 	return nil
 }
 
@@ -103,7 +112,7 @@ func (s *service) Solve(out solveStream) error {
 	}
 	var body wire.Body
 	if err := body.UnmarshalBinary(task.GetTask().GetBody()); err != nil {
-		return err
+		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	m := Mode(body.Messages[0].Payload[0])
 	switch m {
