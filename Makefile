@@ -18,7 +18,7 @@ help: ## Show this list
 build: ## Build bin/gristmill and the shipped circuit plugins
 	@mkdir -p bin/plugins
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gristmill ./cmd/gristmill
-	$(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/meter ./plugins/circuits/meter
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/ ./plugins/circuits/meter ./plugins/circuits/geofence ./plugins/circuits/ecdsa-batch
 
 .PHONY: demo
 demo: build ## Run the whole product once: signed readings to settled proofs (TASKS=5)

@@ -53,10 +53,10 @@ type Circuit struct {
 // maker compiles a circuit that fills 2^log and assigns it.
 type maker func(log int) (*cs.R1CS, witness.Witness, error)
 
-var makers = map[string]maker{"meter": makeMeter, "dense": makeDense, "bits": makeBits}
+var makers = map[string]maker{"meter": makeMeter, "geofence": makeGeofence, "dense": makeDense, "bits": makeBits}
 
 // Kinds are the circuits there are.
-func Kinds() []string { return []string{"meter", "dense", "bits"} }
+func Kinds() []string { return []string{"meter", "geofence", "dense", "bits"} }
 
 // Check says whether a circuit can be asked for.
 func Check(kind string, log int) error {
@@ -73,6 +73,8 @@ func leastLog(kind string) int {
 	switch kind {
 	case "meter":
 		return meterLeastLog
+	case "geofence":
+		return geofenceLeastLog
 	case "bits":
 		return bitsLeastLog
 	}

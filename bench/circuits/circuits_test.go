@@ -38,10 +38,10 @@ func prove(t *testing.T, c *circuits.Circuit) groth16.Proof {
 
 func TestCircuitsFillTheirDomainAndProve(t *testing.T) {
 	t.Parallel()
-	for kind, log := range map[string]int{"dense": 8, "bits": 8, "meter": 14} {
+	for kind, log := range map[string]int{"dense": 8, "bits": 8, "meter": 14, "geofence": 14} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			if kind == "meter" && testing.Short() {
+			if log > 8 && testing.Short() {
 				t.Skip("sets up a large circuit")
 			}
 			c, err := circuits.Make(t.Context(), kind, log, t.TempDir())
@@ -102,7 +102,7 @@ func TestWhatCanNotBeMadeIsNamed(t *testing.T) {
 		want error
 		text string
 	}{
-		{"meters", 14, circuits.ErrUnknown, `"meters", there are meter, dense, bits`},
+		{"meters", 14, circuits.ErrUnknown, `"meters", there are meter, geofence, dense, bits`},
 		{"meter", 12, circuits.ErrSize, "2^13 to 2^26"},
 		{"dense", 3, circuits.ErrSize, "not 2^3"},
 		{"bits", 27, circuits.ErrSize, "not 2^27"},

@@ -1,8 +1,8 @@
 // Package circuits makes what benchmarks prove: circuits that fill a domain of
 // 2^n constraints, with keys and a witness.
 //
-// meter is the shipped circuit with as many messages as fit, each signed by a
-// device of its own. dense has wires as large as the field, bits mostly wires of
+// meter and geofence are the shipped circuits with as many messages as fit, each
+// signed by a device of its own. dense has wires as large as the field, bits mostly wires of
 // 0 or 1: the two ends between which real circuits lie.
 //
 // Keys are made on the spot by one machine, so they are worth nothing outside

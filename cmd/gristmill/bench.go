@@ -35,7 +35,7 @@ func (a *app) benchProveCommand() *cobra.Command {
 		Long: `Proves circuits × sizes × engines × modes and writes results.json, results.csv,
 results.md and a page with plots, index.html, into --out.
 
-Circuits: meter (the shipped one, full of signed messages), dense (large wires),
+Circuits: meter and geofence (shipped, full of signed messages), dense (large wires),
 bits (wires of 0 and 1). Sizes are powers of two; the circuit fills as much of the
 domain as it can. Engines: cpu; icicle on the first CUDA card and icicle-cpu on
 ICICLE's processor device, both through gristmill-engine-icicle; and gnark for
@@ -68,7 +68,7 @@ the results.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&cfg.Circuits, "circuits", []string{"meter"}, "what to prove: meter, dense, bits")
+	flags.StringSliceVar(&cfg.Circuits, "circuits", []string{"meter"}, "what to prove: meter, geofence, dense, bits")
 	flags.IntSliceVar(&cfg.Sizes, "sizes", []int{14, 16}, "domain sizes as powers of two")
 	flags.StringSliceVar(&cfg.Engines, "engines", []string{"cpu", "gnark"}, "who proves")
 	flags.StringSliceVar(&modes, "modes", []string{"warm"}, "cold, warm, queued")

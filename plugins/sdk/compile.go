@@ -12,7 +12,6 @@ import (
 	"github.com/consensys/gnark/frontend/cs/r1cs"
 
 	"github.com/gristmill-zk/gristmill/internal/bsb22"
-	"github.com/gristmill-zk/gristmill/wire"
 )
 
 // MaxOutputs is how many outputs the contracts accept.
@@ -67,7 +66,7 @@ func Compile(p *Project) (*cs.R1CS, *Description, error) {
 func (p *Project) describe(system *cs.R1CS, outputs []string) *Description {
 	return &Description{
 		Name: p.Name, Version: p.Version,
-		Curve: "bn254", Scheme: "groth16", DeviceScheme: wire.SchemeEdDSABN254.String(),
+		Curve: "bn254", Scheme: "groth16", DeviceScheme: p.deviceScheme().String(),
 		BatchSize: uint32(p.BatchSize), PayloadLimit: uint32(p.PayloadLimit),
 		Outputs:     outputs,
 		Constraints: uint64(system.GetNbConstraints()),

@@ -15,6 +15,12 @@
 //
 //	func main() { sdk.Main(&sdk.Project{Name: "meter", New: …, Assign: …}) }
 //
+// Devices sign with eddsa-bn254, made for circuits, or with p256, what secure
+// elements have: [Project].DeviceScheme. The gadgets for payloads, ranges,
+// fixed-point numbers, devices and times are methods of [Message], [Messages] and
+// [FixedPoint] and functions of this package; each says what it costs in
+// constraints, which a test pins.
+//
 // The public inputs are always [binding, dataCommitment, outputs…]. A plugin
 // binary answers to four verbs: `export` writes the constraint system and what
 // a bundle needs to know of it, `describe` prints the latter, `sample` prints

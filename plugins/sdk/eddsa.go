@@ -1,9 +1,11 @@
 package sdk
 
 import (
+	"fmt"
 	"math/big"
 
 	edbn254 "github.com/consensys/gnark-crypto/ecc/bn254/twistededwards"
+	tedwards "github.com/consensys/gnark-crypto/ecc/twistededwards"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/std/algebra/native/twistededwards"
 )
@@ -22,10 +24,40 @@ const (
 	cofactorLog2 = 3
 )
 
+// signature is an EdDSA signature over BabyJubjub.
+type signature struct {
+	RX, RY, S frontend.Variable
+}
+
+// eddsaVerifier checks devices of eddsa-bn254. A signature costs 5,597
+// constraints.
+type eddsaVerifier struct {
+	curve      twistededwards.Curve
+	h          *hasher
+	signatures []signature
+}
+
+func newEdDSAVerifier(api frontend.API, h *hasher, signatures []signature) (*eddsaVerifier, error) {
+	curve, err := twistededwards.NewEdCurve(api, tedwards.BN254)
+	if err != nil {
+		return nil, fmt.Errorf("edwards curve: %w", err)
+	}
+	return &eddsaVerifier{curve: curve, h: h, signatures: signatures}, nil
+}
+
+func (v *eddsaVerifier) verify(m *Message, i int) error {
+	v.curve.AssertIsOnCurve(twistededwards.Point{X: m.key[0], Y: m.key[1]})
+	if len(v.signatures) > 0 {
+		assertSignature(v.curve, v.h, m, v.signatures[i])
+	}
+	return nil
+}
+
 // assertSignature says that sig is the device's signature over the message if
 // the slot is used. The key is known to lie on the curve.
-func assertSignature(curve twistededwards.Curve, h *hasher, m *Message, sig signature) error {
+func assertSignature(curve twistededwards.Curve, h *hasher, m *Message, sig signature) {
 	api := curve.API()
+	key := twistededwards.Point{X: m.key[0], Y: m.key[1]}
 	r := twistededwards.Point{X: sig.RX, Y: sig.RY}
 	curve.AssertIsOnCurve(r)
 
@@ -35,15 +67,14 @@ func assertSignature(curve twistededwards.Curve, h *hasher, m *Message, sig sign
 	s := api.ToBinary(sig.S, scalarBits)
 	api.ToBinary(api.Sub(last, sig.S), scalarBits)
 
-	challenge := api.ToBinary(h.sum(r.X, r.Y, m.key.X, m.key.Y, m.Digest))
-	sum := curve.Add(mulBase(curve, s), mulPoint(curve, curve.Neg(m.key), challenge))
+	challenge := api.ToBinary(h.sum(r.X, r.Y, key.X, key.Y, m.Digest))
+	sum := curve.Add(mulBase(curve, s), mulPoint(curve, curve.Neg(key), challenge))
 	sum = curve.Add(sum, curve.Neg(r))
 	for range cofactorLog2 {
 		sum = curve.Double(sum)
 	}
 	m.AssertEqual(sum.X, 0)
 	m.AssertEqual(sum.Y, 1)
-	return nil
 }
 
 // mulBase is [Σ bits·2^i]G. Window j adds one of 0, 1, … 7 times 8^j·G.

@@ -74,7 +74,7 @@ func sampleJob(p *Project) (*job, error) {
 	}
 	for i := range p.BatchSize {
 		seed := wire.SHA256([]byte("gristmill sample device"), []byte{byte(i >> 8), byte(i)})
-		signer, err := wire.NewSigner(wire.SchemeEdDSABN254, seed[:])
+		signer, err := wire.NewSigner(p.deviceScheme(), seed[:])
 		if err != nil {
 			return nil, err
 		}

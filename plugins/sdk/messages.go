@@ -1,13 +1,15 @@
 package sdk
 
 import (
+	"errors"
 	"fmt"
+	"math/big"
 	"reflect"
+	"slices"
 
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/schema"
-	"github.com/consensys/gnark/std/algebra/native/twistededwards"
 )
 
 // Messages is a task's messages inside the circuit. Everything reachable from
@@ -18,7 +20,8 @@ type Messages struct {
 	Count      frontend.Variable // how many slots are used, at least 1
 	Items      []*Message        // the used slots come first
 
-	api frontend.API
+	api  frontend.API
+	same map[[2]int]frontend.Variable
 }
 
 // Message is one slot. In a slot that is not used the fields are whatever the
@@ -29,100 +32,131 @@ type Message struct {
 	Nonce      frontend.Variable // 64 bits
 	Time       frontend.Variable // 64 bits, Unix milliseconds
 	PayloadLen frontend.Variable // at most the payload limit
-	Digest     frontend.Variable // what the device signed
+	Digest     frontend.Variable // what a circuit sees of the message
 
 	// Chunks is the zero-padded payload, 31 bytes big-endian each. Bytes
 	// unpacks it with the range checks that needs.
 	Chunks []frontend.Variable
 
-	api   frontend.API
-	key   twistededwards.Point
-	limit int
-	bytes []frontend.Variable
+	api                 frontend.API
+	key                 []frontend.Variable
+	limit, length       int  // of the payload: the project's, and FixLength's
+	masked, exact       bool // zero in an unused slot; length is the scheme's
+	bits                []frontend.Variable
+	nonceBits, timeBits []frontend.Variable
 }
 
-// Key is the device's public key, a point on the curve.
-func (m *Message) Key() (x, y frontend.Variable) { return m.key.X, m.key.Y }
+// Key is what the device id hashes after the scheme's number: the point's
+// coordinates for eddsa-bn254, the compressed key's 31-byte chunks for p256.
+func (m *Message) Key() []frontend.Variable { return slices.Clone(m.key) }
 
-// Bytes are the payload's bytes up to the payload limit, each 0 to 255. It
-// costs 8 constraints a byte, once.
-func (m *Message) Bytes() []frontend.Variable {
-	if m.bytes != nil {
-		return m.bytes
+// FixLength says that the payload has exactly n bytes if the slot is used. From
+// then on Bytes are those n, and they are zero in a slot that is not used. It
+// costs 2 constraints, one more for each of the n bytes' 31-byte chunks and 2
+// for each chunk after them. With p256 devices every payload has the limit's
+// length in every slot: n must be that, and nothing is added.
+func (m *Message) FixLength(n int) error {
+	switch {
+	case n < 1 || n > m.limit:
+		return fmt.Errorf("payload of %d bytes, must have 1 to the limit of %d", n, m.limit)
+	case m.bits != nil:
+		return errors.New("FixLength after Bytes: the payload is unpacked already")
+	case m.exact && n != m.limit:
+		return fmt.Errorf("payload of %d bytes: the project's devices send exactly %d", n, m.limit)
+	case m.exact:
+		return nil
 	}
-	for _, chunk := range m.Chunks {
-		bits := m.api.ToBinary(chunk, 8*chunkBytes)
-		for i := chunkBytes - 1; i >= 0; i-- {
-			m.bytes = append(m.bytes, m.api.FromBinary(bits[8*i:8*i+8]...))
+	m.AssertEqual(m.PayloadLen, n)
+	for _, beyond := range m.Chunks[chunksFor(n):] {
+		m.AssertEqual(beyond, 0)
+	}
+	m.length, m.masked = n, true
+	return nil
+}
+
+// Bits are the payload's bits, eight for each of Bytes, the most significant of
+// a byte first. They cost a constraint each and one per 31-byte chunk, once.
+func (m *Message) Bits() []frontend.Variable {
+	if m.bits != nil {
+		return m.bits
+	}
+	for k, chunk := range m.Chunks[:chunksFor(m.length)] {
+		if m.masked {
+			chunk = m.api.Mul(m.Used, chunk)
 		}
+		size := min(chunkBytes, m.length-k*chunkBytes)
+		// What follows the payload in the chunk is zero: the rest is a number of
+		// the bits before it, or none.
+		bits := m.api.ToBinary(m.api.Mul(chunk, inverseOfPower(8*(chunkBytes-size))), 8*size)
+		slices.Reverse(bits)
+		m.bits = append(m.bits, bits...)
 	}
-	for _, padding := range m.bytes[m.limit:] {
-		m.api.AssertIsEqual(padding, 0)
-	}
-	m.bytes = m.bytes[:m.limit:m.limit]
-	return m.bytes
+	return m.bits
 }
 
-// Uint is the big-endian number in size payload bytes from offset.
+// inverseOfPower is 2^-n in the scalar field.
+func inverseOfPower(n int) *big.Int {
+	power := new(big.Int).Lsh(big.NewInt(1), uint(n))
+	return power.ModInverse(power, ecc.BN254.ScalarField())
+}
+
+// Bytes are the payload's bytes up to the payload limit or FixLength's length,
+// each 0 to 255. They cost what Bits does: 8 constraints a byte and one per
+// 31-byte chunk, once.
+func (m *Message) Bytes() []frontend.Variable {
+	bits := m.Bits()
+	out := make([]frontend.Variable, len(bits)/8)
+	for i := range out {
+		out[i] = packBits(m.api, bits[8*i:8*i+8])
+	}
+	return out
+}
+
+// packBits is the number whose bits are given, most significant first.
+func packBits(api frontend.API, bits []frontend.Variable) frontend.Variable {
+	low := slices.Clone(bits)
+	slices.Reverse(low)
+	return api.FromBinary(low...)
+}
+
+// Uint is the big-endian number in size payload bytes from offset, at most 31.
+// It costs nothing beyond Bits.
 func (m *Message) Uint(offset, size int) (frontend.Variable, error) {
-	if offset < 0 || size < 1 || size > chunkBytes || offset+size > m.limit {
-		return nil, fmt.Errorf("payload bytes %d to %d lie outside the limit of %d bytes", offset, offset+size, m.limit)
+	bits, err := m.field(offset, size)
+	if err != nil {
+		return nil, err
 	}
-	sum := frontend.Variable(0)
-	for _, b := range m.Bytes()[offset : offset+size] {
-		sum = m.api.Add(m.api.Mul(sum, 256), b)
-	}
-	return sum, nil
+	return packBits(m.api, bits), nil
 }
 
-// AssertEqual says that a equals b if the slot is used.
+// Int is the big-endian two's complement number in size payload bytes from
+// offset, at most 31; below zero it is a negative element of the field. It costs
+// nothing beyond Bits.
+func (m *Message) Int(offset, size int) (frontend.Variable, error) {
+	bits, err := m.field(offset, size)
+	if err != nil {
+		return nil, err
+	}
+	wrap := new(big.Int).Lsh(big.NewInt(1), uint(8*size))
+	return m.api.Sub(packBits(m.api, bits), m.api.Mul(bits[0], wrap)), nil
+}
+
+func (m *Message) field(offset, size int) ([]frontend.Variable, error) {
+	if offset < 0 || size < 1 || size > chunkBytes || offset+size > m.length {
+		return nil, fmt.Errorf("payload bytes %d to %d lie outside the limit of %d bytes", offset, offset+size, m.length)
+	}
+	return m.Bits()[8*offset : 8*(offset+size)], nil
+}
+
+// AssertEqual says that a equals b if the slot is used. It costs 2 constraints.
 func (m *Message) AssertEqual(a, b frontend.Variable) {
 	m.api.AssertIsEqual(m.api.Mul(m.Used, m.api.Sub(a, b)), 0)
 }
 
-// AssertAtMost says that v is 0 to limit if the slot is used. The limit is a
-// constant below 2^248.
+// AssertAtMost says that v is 0 to limit if the slot is used. It costs 3 +
+// 2·(bits of limit) constraints.
 func (m *Message) AssertAtMost(v frontend.Variable, limit uint64) {
-	assertBelow(m.api, m.api.Mul(m.Used, v), limit)
-}
-
-// AssertDistinct says that no two used slots have the same device and nonce, so
-// that nothing counts twice.
-func (m *Messages) AssertDistinct() {
-	for j, b := range m.Items {
-		for _, a := range m.Items[:j] {
-			device := m.api.IsZero(m.api.Sub(a.DeviceID, b.DeviceID))
-			nonce := m.api.IsZero(m.api.Sub(a.Nonce, b.Nonce))
-			// Slot j is used only if every slot before it is.
-			m.api.AssertIsEqual(m.api.Mul(m.api.Mul(device, nonce), b.Used), 0)
-		}
-	}
-}
-
-// AssertIsMin says that low is the least of values over the used slots, all
-// of which are below 2^bits, bits at most 248.
-func (m *Messages) AssertIsMin(low frontend.Variable, values []frontend.Variable, bits int) {
-	m.assertBound(low, values, func(v frontend.Variable) frontend.Variable { return m.api.Sub(v, low) }, bits)
-}
-
-// AssertIsMax says that high is the greatest of values over the used slots, all
-// of which are below 2^bits, bits at most 248.
-func (m *Messages) AssertIsMax(high frontend.Variable, values []frontend.Variable, bits int) {
-	m.assertBound(high, values, func(v frontend.Variable) frontend.Variable { return m.api.Sub(high, v) }, bits)
-}
-
-// assertBound says that distance is not negative for any used slot and zero for
-// one of them.
-func (m *Messages) assertBound(bound frontend.Variable, values []frontend.Variable, distance func(frontend.Variable) frontend.Variable, bits int) {
-	m.api.ToBinary(bound, bits)
-	product := frontend.Variable(1)
-	for i, v := range values {
-		d := m.api.Mul(m.Items[i].Used, distance(v))
-		m.api.ToBinary(d, bits)
-		// An unused slot has distance 0 and must not count as a hit.
-		product = m.api.Mul(product, m.api.Add(d, m.api.Sub(1, m.Items[i].Used)))
-	}
-	m.api.AssertIsEqual(product, 0)
+	AssertAtMost(m.api, m.api.Mul(m.Used, v), limit)
 }
 
 // publicFields are a circuit's public variables in order.

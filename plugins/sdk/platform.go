@@ -3,9 +3,7 @@ package sdk
 import (
 	"fmt"
 
-	tedwards "github.com/consensys/gnark-crypto/ecc/twistededwards"
 	"github.com/consensys/gnark/frontend"
-	"github.com/consensys/gnark/std/algebra/native/twistededwards"
 
 	"github.com/gristmill-zk/gristmill/wire"
 )
@@ -25,7 +23,11 @@ type platform struct {
 	ProjectID    frontend.Variable
 	Count        frontend.Variable
 	Slots        []slot
-	Signatures   []signature // one per slot, or none when they are not checked
+
+	// One signature per slot in the field of the project's scheme, or none when
+	// signatures are not checked.
+	Signatures []signature
+	P256       []p256Signature
 
 	shape shape
 }
@@ -33,35 +35,51 @@ type platform struct {
 // slot holds what the prover knows of one message.
 type slot struct {
 	Used                      frontend.Variable
-	KeyX, KeyY                frontend.Variable
+	Key                       []frontend.Variable // what the device id hashes after the scheme's number
 	Nonce, Time, PayloadBytes frontend.Variable
 	Chunks                    []frontend.Variable
-}
-
-// signature is an EdDSA signature over BabyJubjub.
-type signature struct {
-	RX, RY, S frontend.Variable
 }
 
 // shape is what fixes a circuit's size.
 type shape struct {
 	batch, payloadLimit int
+	scheme              wire.Scheme
 	unchecked           bool
 }
 
-func (s shape) chunks() int { return (s.payloadLimit + chunkBytes - 1) / chunkBytes }
+func (s shape) chunks() int { return chunksFor(s.payloadLimit) }
+
+func chunksFor(size int) int { return (size + chunkBytes - 1) / chunkBytes }
 
 // newPlatform returns the circuit with its slices made and nothing assigned.
 func newPlatform(p *Project, team Circuit) *platform {
-	s := shape{batch: p.BatchSize, payloadLimit: p.PayloadLimit, unchecked: p.UncheckedSignatures}
+	s := shape{
+		batch: p.BatchSize, payloadLimit: p.PayloadLimit,
+		scheme: p.deviceScheme(), unchecked: p.UncheckedSignatures,
+	}
 	c := &platform{Team: team, Slots: make([]slot, s.batch), shape: s}
 	for i := range c.Slots {
-		c.Slots[i].Chunks = make([]frontend.Variable, s.chunks())
+		c.Slots[i] = newSlot(s)
 	}
-	if !s.unchecked {
+	switch {
+	case s.unchecked:
+	case s.scheme == wire.SchemeP256:
+		c.P256 = make([]p256Signature, s.batch)
+	default:
 		c.Signatures = make([]signature, s.batch)
 	}
 	return c
+}
+
+// keyElements is how many elements a key has in either scheme: a point's
+// coordinates, or the chunks of 33 bytes.
+const keyElements = 2
+
+func newSlot(s shape) slot {
+	return slot{
+		Key:    make([]frontend.Variable, keyElements),
+		Chunks: make([]frontend.Variable, s.chunks()),
+	}
 }
 
 // Define makes the platform's constraints, then the team's.
@@ -72,15 +90,11 @@ func (c *platform) Define(api frontend.API) error {
 	}
 	bindPublic(api, append([]frontend.Variable{c.Binding, c.DataCommitment}, outputs...))
 
-	curve, err := twistededwards.NewEdCurve(api, tedwards.BN254)
-	if err != nil {
-		return fmt.Errorf("edwards curve: %w", err)
-	}
 	h, err := newHasher(api)
 	if err != nil {
 		return err
 	}
-	m, err := c.messages(api, curve, h)
+	m, err := c.messages(api, h)
 	if err != nil {
 		return err
 	}
@@ -100,49 +114,78 @@ func bindPublic(api frontend.API, inputs []frontend.Variable) {
 	}
 }
 
-// messages checks the slots and returns the team's view of them.
-func (c *platform) messages(api frontend.API, curve twistededwards.Curve, h *hasher) (*Messages, error) {
-	m := &Messages{Project: c.ProjectID, Deployment: c.DeploymentID, Count: c.Count, api: api}
-	prefix := h.start(wire.TagMessage(), c.DeploymentID, c.ProjectID)
-	commitment := []frontend.Variable{wire.TagTask(), c.DeploymentID, c.ProjectID, c.Count}
+// verifier is a device scheme in the circuit.
+type verifier interface {
+	// verify says that the key is one of the scheme and, unless signatures are
+	// not checked, that the message of slot i is signed by it.
+	verify(m *Message, i int) error
+}
 
-	api.ToBinary(c.ProjectID, 64)
-	used := make([]frontend.Variable, len(c.Slots))
-	for i := range c.Slots {
-		msg := c.message(api, curve, h, prefix, i)
-		m.Items = append(m.Items, msg)
-		used[i] = msg.Used
-		commitment = append(commitment, api.Mul(msg.Used, msg.Digest))
+func (c *platform) verifier(api frontend.API, h *hasher, projectBits []frontend.Variable) (verifier, error) {
+	if c.shape.scheme == wire.SchemeP256 {
+		return newP256Verifier(api, c, projectBits)
 	}
-	assertPrefix(api, used, c.Count)
-	api.AssertIsEqual(c.DataCommitment, h.sum(commitment...))
+	return newEdDSAVerifier(api, h, c.Signatures)
+}
 
-	for i := range c.Signatures {
-		if err := assertSignature(curve, h, m.Items[i], c.Signatures[i]); err != nil {
-			return nil, err
+// messages checks the slots and returns the team's view of them.
+func (c *platform) messages(api frontend.API, h *hasher) (*Messages, error) {
+	m := &Messages{Project: c.ProjectID, Deployment: c.DeploymentID, Count: c.Count, api: api}
+	v, err := c.verifier(api, h, api.ToBinary(c.ProjectID, 64))
+	if err != nil {
+		return nil, err
+	}
+	for i := range c.Slots {
+		m.Items = append(m.Items, c.message(api, i))
+	}
+	c.assertCommitment(api, h, m)
+	for i, msg := range m.Items {
+		if err := v.verify(msg, i); err != nil {
+			return nil, fmt.Errorf("slot %d: %w", i, err)
 		}
 	}
 	return m, nil
 }
 
-// message computes the digest of slot i from its fields, each of which has the
-// range it has in the message encoding.
-func (c *platform) message(api frontend.API, curve twistededwards.Curve, h *hasher, prefix hashState, i int) *Message {
-	s := &c.Slots[i]
-	key := twistededwards.Point{X: s.KeyX, Y: s.KeyY}
-	curve.AssertIsOnCurve(key)
-	api.ToBinary(s.Nonce, 64)
-	api.ToBinary(s.Time, 64)
-	assertAtMost(api, s.PayloadBytes, c.shape.payloadLimit)
-
-	device := h.sum(int(wire.SchemeEdDSABN254), s.KeyX, s.KeyY)
-	payload := h.sum(s.Chunks...)
-	return &Message{
-		Used: s.Used, DeviceID: device, Nonce: s.Nonce, Time: s.Time, PayloadLen: s.PayloadBytes,
-		Digest: h.resume(prefix, device, s.Nonce, s.Time, s.PayloadBytes, payload),
-		Chunks: s.Chunks,
-		api:    api, key: key, limit: c.shape.payloadLimit,
+// assertCommitment recomputes the digests of the messages and the data
+// commitment. With the fields' ranges it costs 1,824 constraints per slot with
+// eddsa-bn254 devices and 1,809 with p256 ones, for up to 31 payload bytes, 188
+// for every 31 more, and 998 once.
+func (c *platform) assertCommitment(api frontend.API, h *hasher, m *Messages) {
+	prefix := h.start(wire.TagMessage(), c.DeploymentID, c.ProjectID)
+	commitment := []frontend.Variable{wire.TagTask(), c.DeploymentID, c.ProjectID, c.Count}
+	used := make([]frontend.Variable, len(m.Items))
+	for i, msg := range m.Items {
+		msg.hash(h, c.shape.scheme, prefix)
+		used[i] = msg.Used
+		commitment = append(commitment, api.Mul(msg.Used, msg.Digest))
 	}
+	assertPrefix(api, used, c.Count)
+	api.AssertIsEqual(c.DataCommitment, h.sum(commitment...))
+}
+
+// message is slot i with each field in the range that it has in the message
+// encoding.
+func (c *platform) message(api frontend.API, i int) *Message {
+	s := &c.Slots[i]
+	m := &Message{
+		Used: s.Used, Nonce: s.Nonce, Time: s.Time, PayloadLen: s.PayloadBytes, Chunks: s.Chunks,
+		api: api, key: s.Key, limit: c.shape.payloadLimit, length: c.shape.payloadLimit,
+		nonceBits: api.ToBinary(s.Nonce, 64), timeBits: api.ToBinary(s.Time, 64),
+	}
+	if c.shape.scheme == wire.SchemeP256 {
+		m.exact = true
+		api.AssertIsEqual(s.PayloadBytes, c.shape.payloadLimit)
+	} else {
+		AssertAtMost(api, s.PayloadBytes, uint64(c.shape.payloadLimit))
+	}
+	return m
+}
+
+// hash computes device id and digest.
+func (m *Message) hash(h *hasher, scheme wire.Scheme, prefix hashState) {
+	m.DeviceID = h.resume(h.start(int(scheme)), m.key...)
+	m.Digest = h.resume(prefix, m.DeviceID, m.Nonce, m.Time, m.PayloadLen, h.sum(m.Chunks...))
 }
 
 // assertPrefix says that used is count ones (at least one) followed by zeroes.

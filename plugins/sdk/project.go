@@ -43,8 +43,13 @@ type Project struct {
 	// flag --batch of the plugin binary replaces it.
 	BatchSize int
 
-	// PayloadLimit is how many bytes a payload has room for, 1 to 65536.
+	// PayloadLimit is how many bytes a payload has room for, 1 to 65536. With
+	// DeviceScheme p256 every payload has exactly so many.
 	PayloadLimit int
+
+	// DeviceScheme is how the project's devices sign: eddsa-bn254, the default,
+	// or p256, what secure elements have, at 27 times the constraints.
+	DeviceScheme wire.Scheme
 
 	// UncheckedSignatures leaves the device signatures out of the statement.
 	// A proof then says nothing about who sent the data.
@@ -73,8 +78,18 @@ func (p *Project) validate() error {
 		return fmt.Errorf("project: BatchSize is %d, must be 1 to %d", p.BatchSize, MaxBatch)
 	case p.PayloadLimit < 1 || p.PayloadLimit > wire.MaxPayload:
 		return fmt.Errorf("project: PayloadLimit is %d, must be 1 to %d", p.PayloadLimit, wire.MaxPayload)
+	case p.deviceScheme() != wire.SchemeEdDSABN254 && p.deviceScheme() != wire.SchemeP256:
+		return fmt.Errorf("project: DeviceScheme is %s, a circuit takes %s or %s",
+			p.DeviceScheme, wire.SchemeEdDSABN254, wire.SchemeP256)
 	case p.New == nil || p.Assign == nil || p.Sample == nil:
 		return errors.New("project: New, Assign and Sample must be set")
 	}
 	return nil
+}
+
+func (p *Project) deviceScheme() wire.Scheme {
+	if p.DeviceScheme == 0 {
+		return wire.SchemeEdDSABN254
+	}
+	return p.DeviceScheme
 }

@@ -176,19 +176,6 @@ func TestWrongSignatureIsRefused(t *testing.T) {
 	require.NoError(t, c.Check(good))
 }
 
-func TestOtherSchemesAreRefusedByName(t *testing.T) {
-	t.Parallel()
-	c := sdktest.New(t, project(nil))
-	seed := wire.SHA256([]byte("p256"))
-	signer, err := wire.NewSigner(wire.SchemeP256, seed[:])
-	require.NoError(t, err)
-	m := wire.Message{Project: 3, Nonce: 1, Payload: []byte{1, 2}}
-	require.NoError(t, signer.Sign(sdktest.Deployment, 40, &m))
-	err = c.Check(&wire.Body{Project: 3, Version: 1, Messages: []wire.Message{m}})
-	require.ErrorIs(t, err, sdk.ErrTask)
-	require.ErrorContains(t, err, "message 0: device signs with p256")
-}
-
 func TestCompileRefusesBadCircuits(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -7,11 +7,8 @@ import (
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc"
-	"github.com/consensys/gnark-crypto/ecc/bn254/twistededwards/eddsa"
-	tedwards "github.com/consensys/gnark-crypto/ecc/twistededwards"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
-	"github.com/consensys/gnark/std/algebra/native/twistededwards"
 	"github.com/consensys/gnark/test"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/stretchr/testify/require"
@@ -84,88 +81,110 @@ func variables(texts []string) []frontend.Variable {
 // messageCircuit is what the platform does with one slot: digest and signature.
 type messageCircuit struct {
 	Digest, Device frontend.Variable `gnark:",public"`
-	Deployment     frontend.Variable
-	Project        frontend.Variable
-	Slot           slot
-	Signature      signature
-	payloadLimit   int
+	platform
 }
 
 func (c *messageCircuit) Define(api frontend.API) error {
-	curve, err := twistededwards.NewEdCurve(api, tedwards.BN254)
-	if err != nil {
-		return err
-	}
 	h, err := newHasher(api)
 	if err != nil {
 		return err
 	}
-	p := &platform{Slots: []slot{c.Slot}, shape: shape{batch: 1, payloadLimit: c.payloadLimit}}
-	m := p.message(api, curve, h, h.start(wire.TagMessage(), c.Deployment, c.Project), 0)
+	v, err := c.verifier(api, h, api.ToBinary(c.ProjectID, 64))
+	if err != nil {
+		return err
+	}
+	m := c.message(api, 0)
+	m.hash(h, c.shape.scheme, h.start(wire.TagMessage(), c.DeploymentID, c.ProjectID))
 	api.AssertIsEqual(c.Digest, m.Digest)
 	api.AssertIsEqual(c.Device, m.DeviceID)
-	return assertSignature(curve, h, m, c.Signature)
+	return v.verify(m, 0)
+}
+
+// messageVector is one of wire/testdata/message.json.
+type messageVector struct {
+	Name         string
+	ChainID      uint64 `json:"chainId,string"`
+	Registry     wire.Address
+	Scheme       string
+	DeviceID     string
+	PayloadLimit uint32 `json:"payloadLimit,string"`
+	Digest       string
+	Encoding     hexutil.Bytes
+}
+
+func (v *messageVector) deployment() wire.Deployment {
+	return wire.Deployment{ChainID: v.ChainID, Registry: v.Registry}
+}
+
+// assign makes the circuit's assignment of one message, changed.
+func (v *messageVector) assign(t *testing.T, form *messageCircuit, change func(*messageCircuit, *wire.Message)) *messageCircuit {
+	t.Helper()
+	var m wire.Message
+	require.NoError(t, m.UnmarshalBinary(v.Encoding), v.Name)
+	c := newMessageCircuit(form.shape)
+	c.Digest, c.Device = v.Digest, v.DeviceID
+	c.Binding, c.DataCommitment, c.DeploymentID, c.ProjectID, c.Count = 0, 0, v.deployment().ID(), m.Project, 1
+	require.NoError(t, c.assignMessage(0, &m), v.Name)
+	change(c, &m)
+	return c
+}
+
+func newMessageCircuit(s shape) *messageCircuit {
+	p := newPlatform(&Project{BatchSize: 1, PayloadLimit: s.payloadLimit, DeviceScheme: s.scheme}, &vectorCircuit{Count: 1})
+	return &messageCircuit{platform: *p}
 }
 
 func TestMessageVectorsInCircuit(t *testing.T) {
 	t.Parallel()
-	type vector struct {
-		Name         string
-		ChainID      uint64 `json:"chainId,string"`
-		Registry     wire.Address
-		Scheme       string
-		DeviceID     string
-		PayloadLimit uint32 `json:"payloadLimit,string"`
-		Digest       string
-		Encoding     hexutil.Bytes
-	}
 	checked := 0
-	for _, v := range goldenCases[vector](t, "message.json") {
+	for _, v := range goldenCases[messageVector](t, "message.json") {
 		if v.Scheme != wire.SchemeEdDSABN254.String() {
 			continue
 		}
 		checked++
-		var m wire.Message
-		require.NoError(t, m.UnmarshalBinary(v.Encoding), v.Name)
-		d := wire.Deployment{ChainID: v.ChainID, Registry: v.Registry}
-		filled := platform{Slots: make([]slot, 1), Signatures: make([]signature, 1), shape: shape{batch: 1, payloadLimit: int(v.PayloadLimit)}}
-		filled.Slots[0].Chunks = make([]frontend.Variable, filled.shape.chunks())
-		require.NoError(t, filled.assignMessage(0, &m), v.Name)
-		assign := func(change func(*messageCircuit)) *messageCircuit {
-			s := filled.Slots[0]
-			s.Chunks = append([]frontend.Variable(nil), s.Chunks...)
-			c := &messageCircuit{
-				Digest: v.Digest, Device: v.DeviceID, Deployment: d.ID(), Project: m.Project,
-				Slot: s, Signature: filled.Signatures[0], payloadLimit: int(v.PayloadLimit),
-			}
-			change(c)
-			return c
-		}
-		form := &messageCircuit{Slot: slot{Chunks: make([]frontend.Variable, filled.shape.chunks())}, payloadLimit: int(v.PayloadLimit)}
-		ccs, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, form)
+		form := newMessageCircuit(shape{payloadLimit: int(v.PayloadLimit), scheme: wire.SchemeEdDSABN254})
+		ccs, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, form, frontend.IgnoreUnconstrainedInputs())
 		require.NoError(t, err)
-		solves := func(c *messageCircuit) error {
-			w, err := frontend.NewWitness(c, ecc.BN254.ScalarField())
+		solves := func(change func(*messageCircuit, *wire.Message)) error {
+			w, err := frontend.NewWitness(v.assign(t, form, change), ecc.BN254.ScalarField())
 			require.NoError(t, err)
 			_, err = ccs.Solve(w)
 			return err
 		}
-		require.NoError(t, solves(assign(func(*messageCircuit) {})), v.Name)
-		var sig eddsa.Signature
-		_, err = sig.SetBytes(m.Signature)
-		require.NoError(t, err)
-		for name, change := range map[string]func(*messageCircuit){
-			"digest":    func(c *messageCircuit) { c.Digest = 1 },
-			"device":    func(c *messageCircuit) { c.Device = 1 },
-			"nonce":     func(c *messageCircuit) { c.Slot.Nonce = m.Nonce ^ 1 },
-			"length":    func(c *messageCircuit) { c.Slot.PayloadBytes = (len(m.Payload) + 1) % (int(v.PayloadLimit) + 1) },
-			"payload":   func(c *messageCircuit) { c.Slot.Chunks[0] = 77 },
-			"signature": func(c *messageCircuit) { c.Signature.RX, c.Signature.RY = 0, 1 },
+		require.NoError(t, solves(func(*messageCircuit, *wire.Message) {}), v.Name)
+		for name, change := range map[string]func(*messageCircuit, *wire.Message){
+			"digest": func(c *messageCircuit, _ *wire.Message) { c.Digest = 1 },
+			"device": func(c *messageCircuit, _ *wire.Message) { c.Device = 1 },
+			"nonce":  func(c *messageCircuit, m *wire.Message) { c.Slots[0].Nonce = m.Nonce ^ 1 },
+			"length": func(c *messageCircuit, m *wire.Message) {
+				c.Slots[0].PayloadBytes = (len(m.Payload) + 1) % (int(v.PayloadLimit) + 1)
+			},
+			"payload":   func(c *messageCircuit, _ *wire.Message) { c.Slots[0].Chunks[0] = 77 },
+			"signature": func(c *messageCircuit, _ *wire.Message) { c.Signatures[0].RX, c.Signatures[0].RY = 0, 1 },
 		} {
-			require.Error(t, solves(assign(change)), "%s: another %s", v.Name, name)
+			require.Error(t, solves(change), "%s: another %s", v.Name, name)
 		}
 	}
 	require.GreaterOrEqual(t, checked, 5)
+}
+
+// Where the payload is as long as its limit the circuit knows the digest of a
+// p256 device's message, too.
+func TestP256VectorInCircuit(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for _, v := range goldenCases[messageVector](t, "message.json") {
+		var m wire.Message
+		require.NoError(t, m.UnmarshalBinary(v.Encoding), v.Name)
+		if v.Scheme != wire.SchemeP256.String() || len(m.Payload) != int(v.PayloadLimit) {
+			continue
+		}
+		checked++
+		form := newMessageCircuit(shape{payloadLimit: len(m.Payload), scheme: wire.SchemeP256})
+		require.NoError(t, solved(form, v.assign(t, form, func(*messageCircuit, *wire.Message) {})), v.Name)
+		require.Error(t, solved(form, v.assign(t, form, func(c *messageCircuit, _ *wire.Message) { c.Digest = 1 })), v.Name)
+	}
+	require.Equal(t, 1, checked)
 }
 
 // vectorCircuit has a team's part that asserts nothing.

@@ -1,15 +1,7 @@
-// Package sdktest checks a team's circuit: that it accepts good tasks, and that
-// it accepts nothing else.
-//
-// [New] compiles the circuit once. [Circuit.Task] signs payloads as devices
-// would; [Circuit.Check] solves a body through Assign and the circuit;
-// [Circuit.Probe] changes every single input of a good witness and fails the
-// test for each one the circuit does not notice, unless it is named as free.
 package sdktest
 
 import (
 	"crypto/sha256"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -49,11 +41,24 @@ func New(t testing.TB, p *sdk.Project) *Circuit {
 	return &Circuit{Project: p, Description: d, system: system, commitment: commitment}
 }
 
-// Signer is test device i.
+// Signer is the eddsa-bn254 test device i.
 func Signer(t testing.TB, i int) wire.Signer {
 	t.Helper()
+	return signer(t, wire.SchemeEdDSABN254, i)
+}
+
+// Signer is test device i of the project's scheme.
+func (c *Circuit) Signer(t testing.TB, i int) wire.Signer {
+	t.Helper()
+	scheme, err := wire.ParseScheme(c.Description.DeviceScheme)
+	require.NoError(t, err)
+	return signer(t, scheme, i)
+}
+
+func signer(t testing.TB, scheme wire.Scheme, i int) wire.Signer {
+	t.Helper()
 	seed := wire.SHA256([]byte("gristmill test device"), []byte{byte(i >> 8), byte(i)})
-	s, err := wire.NewSigner(wire.SchemeEdDSABN254, seed[:])
+	s, err := wire.NewSigner(scheme, seed[:])
 	require.NoError(t, err)
 	return s
 }
@@ -61,18 +66,30 @@ func Signer(t testing.TB, i int) wire.Signer {
 // Task signs each payload with a device of its own.
 func (c *Circuit) Task(t testing.TB, payloads ...[]byte) *wire.Body {
 	t.Helper()
-	body := &wire.Body{Project: 3, Version: 1}
+	var messages []wire.Message
 	for i, payload := range payloads {
-		body.Messages = append(body.Messages, c.Message(t, i, uint64(10+i), payload))
+		messages = append(messages, c.Message(t, i, uint64(10+i), payload))
 	}
-	return body
+	return Body(messages...)
 }
 
-// Message signs one payload with test device i.
+// Body is a task of messages.
+func Body(messages ...wire.Message) *wire.Body {
+	return &wire.Body{Project: 3, Version: 1, Messages: messages}
+}
+
+// Message signs one payload with test device i. Its time is nonce milliseconds
+// after some moment in 2023.
 func (c *Circuit) Message(t testing.TB, i int, nonce uint64, payload []byte) wire.Message {
 	t.Helper()
-	m := wire.Message{Project: 3, Nonce: nonce, Time: 1_700_000_000_000 + nonce, Payload: payload}
-	require.NoError(t, Signer(t, i).Sign(Deployment, uint32(c.Project.PayloadLimit), &m))
+	return c.MessageAt(t, i, nonce, 1_700_000_000_000+nonce, payload)
+}
+
+// MessageAt signs one payload with test device i at a time in Unix milliseconds.
+func (c *Circuit) MessageAt(t testing.TB, i int, nonce, time uint64, payload []byte) wire.Message {
+	t.Helper()
+	m := wire.Message{Project: 3, Nonce: nonce, Time: time, Payload: payload}
+	require.NoError(t, c.Signer(t, i).Sign(Deployment, uint32(c.Project.PayloadLimit), &m))
 	return m
 }
 
@@ -135,34 +152,14 @@ func Set(t testing.TB, w *sdk.Witness, name string, value any) {
 	require.Failf(t, "no such input", "%q is none of %s", name, strings.Join(w.Names, " "))
 }
 
-// Probe changes each input of a good body's witness, once by one and once to a
-// random element, and expects the circuit to refuse it. Binding is free in every
-// circuit: any prover may prove. Other deliberate freedoms are named.
-func (c *Circuit) Probe(t *testing.T, body *wire.Body, free ...string) {
-	t.Helper()
-	good, err := c.Witness(body)
-	require.NoError(t, err)
-	require.NoError(t, c.Solve(good))
-	isFree := map[string]bool{"Binding": true}
-	for _, name := range free {
-		isFree[name] = true
+// Outputs solves a body and returns the outputs that Assign claims for it.
+func (c *Circuit) Outputs(body *wire.Body) (fr.Vector, error) {
+	w, err := c.Witness(body)
+	if err != nil {
+		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	for i, name := range good.Names {
-		accepted := 0
-		for _, change := range []fr.Element{fr.One(), fr.NewElement(rng.Uint64())} {
-			bad := *good
-			bad.Values = append(fr.Vector{}, good.Values...)
-			bad.Values[i].Add(&bad.Values[i], &change)
-			if c.Solve(&bad) == nil {
-				accepted++
-			}
-		}
-		switch {
-		case accepted > 0 && !isFree[name]:
-			t.Errorf("the circuit does not notice a change of %s", name)
-		case accepted == 0 && isFree[name]:
-			t.Errorf("%s is named as free but the circuit constrains it", name)
-		}
-	}
+	return w.Values[platformInputs:w.Public], c.Solve(w)
 }
+
+// platformInputs are the public inputs before the outputs.
+const platformInputs = 2

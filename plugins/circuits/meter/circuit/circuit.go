@@ -8,6 +8,7 @@ import (
 	"github.com/consensys/gnark/frontend"
 
 	"github.com/gristmill-zk/gristmill/plugins/sdk"
+	"github.com/gristmill-zk/gristmill/wire"
 )
 
 // Defaults of the shipped plugin.
@@ -37,9 +38,9 @@ func (c *Circuit) Define(api frontend.API, m *sdk.Messages) error {
 		if energy[i], err = defineReading(api, msg); err != nil {
 			return fmt.Errorf("reading %d: %w", i, err)
 		}
-		total = api.Add(total, api.Mul(msg.Used, energy[i]))
+		total = api.Add(total, energy[i])
 	}
-	m.AssertDistinct()
+	m.AssertDeviceOrder()
 	m.AssertIsMin(c.MinWh, energy, energyBits)
 	m.AssertIsMax(c.MaxWh, energy, energyBits)
 	api.AssertIsEqual(c.TotalWh, total)
@@ -47,9 +48,12 @@ func (c *Circuit) Define(api frontend.API, m *sdk.Messages) error {
 	return nil
 }
 
-// defineReading checks the payload's form and limits and returns its energy.
+// defineReading checks the payload's form and limits and returns its energy,
+// which is zero in a slot that is not used.
 func defineReading(api frontend.API, m *sdk.Message) (frontend.Variable, error) {
-	m.AssertEqual(m.PayloadLen, PayloadSize)
+	if err := m.FixLength(PayloadSize); err != nil {
+		return nil, err
+	}
 	m.AssertEqual(m.Bytes()[0], Format)
 	energy, err := m.Uint(offsetEnergy, 8)
 	if err != nil {
@@ -59,29 +63,24 @@ func defineReading(api frontend.API, m *sdk.Message) (frontend.Variable, error) 
 	if err != nil {
 		return nil, err
 	}
-	m.AssertAtMost(energy, MaxEnergyWh)
-	m.AssertAtMost(api.Sub(period, 1), MaxPeriodMs-1)
+	sdk.AssertNotAbove(api, energy, MaxEnergyWh)
+	sdk.AssertNotAbove(api, period, MaxPeriodMs)
+	// The period is at least 1, and 0 in a slot that is not used.
+	api.AssertIsDifferent(api.Add(period, api.Sub(1, m.Used)), 0)
 	return energy, nil
 }
 
 // Assign computes the outputs of a task.
 func Assign(t sdk.Task) (sdk.Circuit, error) {
-	type id struct {
-		device string
-		nonce  uint64
+	if err := checkOrder(t.Messages); err != nil {
+		return nil, err
 	}
-	seen := map[id]int{}
 	var total, low, high uint64
 	for i, msg := range t.Messages {
 		r, err := ParseReading(msg.Payload)
 		if err != nil {
 			return nil, fmt.Errorf("message %d: %w", i, err)
 		}
-		key := id{string(msg.Key.Bytes), msg.Nonce}
-		if first, ok := seen[key]; ok {
-			return nil, fmt.Errorf("message %d repeats device and nonce of message %d", i, first)
-		}
-		seen[key] = i
 		if i == 0 {
 			low = r.EnergyWh
 		}
@@ -90,11 +89,32 @@ func Assign(t sdk.Task) (sdk.Circuit, error) {
 	return &Circuit{TotalWh: total, MinWh: low, MaxWh: high, Count: len(t.Messages)}, nil
 }
 
+// checkOrder finds the device whose nonces or times do not rise.
+func checkOrder(messages []wire.Message) error {
+	last := map[string]int{}
+	for i, msg := range messages {
+		device := string(msg.Key.Bytes)
+		before, seen := last[device]
+		last[device] = i
+		if !seen {
+			continue
+		}
+		earlier := &messages[before]
+		if msg.Nonce <= earlier.Nonce {
+			return fmt.Errorf("message %d: nonce %d of the device is not above %d of message %d", i, msg.Nonce, earlier.Nonce, before)
+		}
+		if msg.Time < earlier.Time {
+			return fmt.Errorf("message %d: time %d of the device is before %d of message %d", i, msg.Time, earlier.Time, before)
+		}
+	}
+	return nil
+}
+
 // Project is the plugin as it is shipped.
 func Project() *sdk.Project {
 	return &sdk.Project{
 		Name:         "meter",
-		Version:      "1.0.0",
+		Version:      "1.1.0",
 		BatchSize:    DefaultBatch,
 		PayloadLimit: PayloadLimit,
 		New:          func(int) sdk.Circuit { return &Circuit{} },

@@ -75,6 +75,55 @@ func TestEveryInputIsBound(t *testing.T) {
 	t.Parallel()
 	c := sdktest.New(t, small())
 	c.Probe(t, c.Task(t, reading(10), reading(20)))
+	c.Probe(t, c.Task(t, reading(10)))
+}
+
+// Stored messages of devices and what must come of them.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	c := sdktest.New(t, small())
+	replay := c.Task(t, reading(10))
+	replay.Messages = append(replay.Messages, replay.Messages[0])
+	c.Golden(t, "testdata/golden.json", []sdktest.Case{
+		{Name: "one reading", Body: c.Task(t, reading(1500))},
+		{Name: "two devices", Body: c.Task(t, reading(0), reading(circuit.MaxEnergyWh))},
+		{Name: "one device twice", Body: sdktest.Body(c.Message(t, 0, 10, reading(7)), c.Message(t, 0, 11, reading(3)))},
+		{Name: "too much energy", Body: c.Task(t, reading(circuit.MaxEnergyWh+1)), Refused: "message 0: energyWh is 1000000001"},
+		{Name: "replay", Body: replay, Refused: "message 1: nonce 10 of the device is not above 10 of message 0"},
+	})
+}
+
+// A device's clock may stand still but not go back, whatever the slots between.
+func TestOrderOfADevice(t *testing.T) {
+	t.Parallel()
+	p := circuit.Project()
+	p.BatchSize = 3
+	lax := laxProject()
+	lax.BatchSize = 3
+	c, only := sdktest.New(t, p), sdktest.New(t, lax)
+	at := func(device int, nonce, time uint64) wire.Message {
+		return c.MessageAt(t, device, nonce, time, reading(5))
+	}
+	for name, test := range map[string]struct {
+		messages []wire.Message
+		text     string
+	}{
+		"same time":               {[]wire.Message{at(0, 1, 100), at(0, 2, 100)}, ""},
+		"rising":                  {[]wire.Message{at(0, 0, 100), at(1, 5, 50), at(0, 1, 101)}, ""},
+		"largest numbers":         {[]wire.Message{at(0, 0, 0), at(0, 1<<64-1, 1<<64-1)}, ""},
+		"time goes back":          {[]wire.Message{at(0, 1, 100), at(0, 2, 99)}, "message 1: time 99 of the device is before 100 of message 0"},
+		"time back after another": {[]wire.Message{at(0, 1, 100), at(1, 5, 50), at(0, 2, 99)}, "message 2: time 99"},
+		"nonce goes back":         {[]wire.Message{at(0, 2, 100), at(0, 1, 101)}, "message 1: nonce 1 of the device is not above 2"},
+		"nonce back after two":    {[]wire.Message{at(0, 2, 100), at(0, 3, 100), at(0, 2, 101)}, "message 2: nonce 2"},
+	} {
+		body := sdktest.Body(test.messages...)
+		if test.text == "" {
+			require.NoError(t, c.Check(body), name)
+			continue
+		}
+		require.ErrorContains(t, c.Check(body), test.text, name)
+		require.Error(t, only.Check(body), "the circuit alone: %s", name)
+	}
 }
 
 // Assign refuses bad messages by name; the circuit refuses them too, whoever
@@ -93,12 +142,12 @@ func TestBadMessages(t *testing.T) {
 			b := c.Task(t, reading(10))
 			b.Messages = append(b.Messages, b.Messages[0])
 			return b
-		}, "message 1 repeats device and nonce of message 0"},
+		}, "message 1: nonce 10 of the device is not above 10 of message 0"},
 		"nonce used twice": {func(t *testing.T) *wire.Body {
 			b := c.Task(t, reading(10))
 			b.Messages = append(b.Messages, c.Message(t, 0, 10, reading(11)))
 			return b
-		}, "message 1 repeats device and nonce"},
+		}, "message 1: nonce 10 of the device is not above"},
 		"too much energy": {func(t *testing.T) *wire.Body {
 			return c.Task(t, reading(10), reading(circuit.MaxEnergyWh+1))
 		}, "message 1: energyWh"},
