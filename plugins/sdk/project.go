@@ -48,7 +48,7 @@ type Project struct {
 	PayloadLimit int
 
 	// DeviceScheme is how the project's devices sign: eddsa-bn254, the default,
-	// or p256, what secure elements have, at 27 times the constraints.
+	// or p256, what secure elements have, at 30 to 40 times the constraints.
 	DeviceScheme wire.Scheme
 
 	// UncheckedSignatures leaves the device signatures out of the statement.
