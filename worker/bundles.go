@@ -139,7 +139,7 @@ func (b *bundles) find(job *wire.Job) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", failure(CodeBundleMissing, true, "this worker has no bundle %s: put it into %s (the project names %q as its source)", job.BundleDigest, own, job.BundleURI)
+	return "", failure(CodeBundleMissing, true, "this worker has no bundle %s: put it into %s, by gristmill plugin pull or by hand (the project names %q as its source)", job.BundleDigest, own, job.BundleURI)
 }
 
 // localPath is the directory of a file:// URI or an absolute path.
