@@ -25,7 +25,7 @@ export async function serve() {
   // The host's end of standard input closes when it dies, however that happens.
   process.stdin.on('end', () => process.exit(1)).on('error', () => process.exit(1)).resume();
 
-  const definition = grpc.loadPackageDefinition(fromJSON(protocol, { keepCase: true, longs: String, oneofs: true }));
+  const definition = grpc.loadPackageDefinition(fromJSON(protocol, { keepCase: true, longs: String, defaults: true, oneofs: true }));
   const server = new grpc.Server({
     'grpc.max_receive_message_length': MAX_MESSAGE, 'grpc.max_send_message_length': MAX_MESSAGE,
   });
