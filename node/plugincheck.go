@@ -18,7 +18,9 @@ import (
 	"github.com/gristmill-zk/gristmill/gpu/cpu"
 	"github.com/gristmill-zk/gristmill/internal/groth16vk"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/plugins/conformance"
 	"github.com/gristmill-zk/gristmill/plugins/host"
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/plugins/sdk/golden"
 	"github.com/gristmill-zk/gristmill/wire"
 	"github.com/gristmill-zk/gristmill/worker"
@@ -27,8 +29,9 @@ import (
 // CheckOptions is `gristmill plugin test`.
 type CheckOptions struct {
 	PluginSource
-	Bundles string // where bundles are kept, so that keys are made once
-	NoTests bool   // leave out the plugin's own Go tests
+	Bundles string       // where bundles are kept, so that keys are made once
+	NoTests bool         // leave out the plugin's own Go tests
+	Sandbox sandbox.Mode // what to do about layers that this machine lacks; empty: sandbox.BestEffort
 	Logger  *slog.Logger
 	// Step is told each step when it is done. Nil: nobody listens.
 	Step func(CheckStep)
@@ -82,6 +85,7 @@ type pluginCheck struct {
 	circuit *host.Circuit
 	engine  gpu.Engine
 	key     gpu.Key
+	payload [][]byte // of the plugin's own sample
 	trial   *trial
 	sample  host.Task
 	solved  *host.Solution
@@ -113,6 +117,7 @@ func (c *pluginCheck) run(ctx context.Context) error {
 	}{
 		{"go test", c.goTest},
 		{"bundle", c.build},
+		{"protocol", c.protocol},
 		{"solve", c.solve},
 		{"good messages", c.good},
 		{"wrong messages", c.wrong},
@@ -186,22 +191,38 @@ func (c *pluginCheck) build(ctx context.Context) (string, error) {
 		m.Name, m.Version, m.Circuit.Constraints, len(m.Circuit.Outputs), m.Circuit.BatchSize, m.Circuit.PayloadLimit, keys), nil
 }
 
-// solve has the plugin solve its own sample, in a process as a worker runs it.
-func (c *pluginCheck) solve(ctx context.Context) (string, error) {
-	payloads, err := samplePayloads(ctx, c.bundle)
+// protocol speaks to the plugin without the host in between.
+func (c *pluginCheck) protocol(ctx context.Context) (string, error) {
+	var err error
+	if c.payload, err = samplePayloads(ctx, c.bundle); err != nil {
+		return "", err
+	}
+	if c.bundle.Manifest.Circuit.Commitments != 0 {
+		return "not looked at: the circuit uses a commitment, which needs a prover", nil
+	}
+	results, err := conformance.Run(ctx, conformance.Plugin{Bundle: c.bundle, Good: c.payload})
+	if err == nil {
+		err = conformance.Failed(results)
+	}
 	if err != nil {
 		return "", err
 	}
+	return fmt.Sprintf("%d checks of docs/plugin-protocol.md pass", len(results)), nil
+}
+
+// solve has the plugin solve its own sample, in a process as a worker runs it.
+func (c *pluginCheck) solve(ctx context.Context) (string, error) {
+	var err error
 	if c.trial, err = newTrial(&c.bundle.Manifest.Circuit); err != nil {
 		return "", err
 	}
 	if err := c.openEngine(); err != nil {
 		return "", err
 	}
-	if c.sample, err = c.trial.task(payloads, nil); err != nil {
+	if c.sample, err = c.trial.task(c.payload, nil); err != nil {
 		return "", fmt.Errorf("the sample messages: %w", err)
 	}
-	if c.host, err = host.New(host.Config{Logger: slog.New(expected{c.opts.Logger.Handler()})}); err != nil {
+	if c.host, err = host.New(host.Config{Sandbox: c.opts.Sandbox, Logger: slog.New(expected{c.opts.Logger.Handler()})}); err != nil {
 		return "", err
 	}
 	if c.circuit, err = c.host.Open(ctx, c.bundle); err != nil {
@@ -308,15 +329,7 @@ type spoiledTask struct {
 
 // spoiled are tasks made of the sample that are wrong whatever the circuit is.
 func (c *pluginCheck) spoiled() ([]spoiledTask, error) {
-	var payloads [][]byte
-	var body wire.Body
-	if err := body.UnmarshalBinary(c.sample.Body); err != nil {
-		return nil, err
-	}
-	for i := range body.Messages {
-		payloads = append(payloads, body.Messages[i].Payload)
-	}
-	forged, err := c.trial.task(payloads, func(b *wire.Body) { b.Messages[0].Nonce++ })
+	forged, err := c.trial.task(c.payload, func(b *wire.Body) { b.Messages[0].Nonce++ })
 	if err != nil {
 		return nil, err
 	}

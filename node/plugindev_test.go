@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -76,30 +77,56 @@ func checkProject(ctx context.Context, t *testing.T, dir DataDir, source string)
 		require.True(t, step.OK, step.Name)
 		names = append(names, step.Name)
 	}
-	require.Equal(t, []string{"bundle", "solve", "good messages", "wrong messages", "prove", "verify", "contracts"}, names)
+	require.Equal(t, []string{"bundle", "protocol", "solve", "good messages", "wrong messages", "prove", "verify", "contracts"}, names)
 	require.Contains(t, report.Steps[0].Result, "new development keys")
-	require.Contains(t, report.Steps[1].Result, "warmest 2821, tooWarm 1, readings 2")
+	require.Contains(t, report.Steps[2].Result, "warmest 2821, tooWarm 1, readings 2")
 
-	golden := filepath.Join(source, "messages.json")
-	honest, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	for lie, want := range map[[2]string]string{
-		{`"warmest": "2900"`, `"warmest": "2901"`}: `good messages: "one cold, one too warm": output warmest is 2900, want 2901`,
-		{`"020ae6`, `"010ae6`}:                     `wrong messages: "unknown format": the plugin solved it`,
-	} {
-		require.NoError(t, os.WriteFile(golden, []byte(strings.Replace(string(honest), lie[0], lie[1], 1)), 0o600))
-		report, err = CheckPlugin(ctx, opts)
-		require.ErrorContains(t, err, want)
-		require.False(t, report.OK)
-		require.Contains(t, report.Steps[0].Result, "keys as before")
-		require.False(t, report.Steps[len(report.Steps)-1].OK)
-	}
-	require.NoError(t, os.WriteFile(golden, honest, 0o600))
 	b, err := bundle.Open(ctx, report.Dir)
 	require.NoError(t, err)
+	lie(ctx, t, opts, b)
 	binary, err := b.Path(bundle.PartPlugin)
 	require.NoError(t, err)
 	return binary
+}
+
+// lie gives the plugin golden messages that say what is not so.
+func lie(ctx context.Context, t *testing.T, opts CheckOptions, b *bundle.Bundle) {
+	t.Helper()
+	c := &pluginCheck{opts: opts, bundle: b}
+	defer c.close()
+	var err error
+	c.payload, err = samplePayloads(ctx, b)
+	require.NoError(t, err)
+	_, err = c.solve(ctx)
+	require.NoError(t, err)
+	path := filepath.Join(opts.Source, "messages.json")
+	honest, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for said, want := range map[[2]string]string{
+		{`"warmest": "2900"`, `"warmest": "2901"`}: `"one cold, one too warm": output warmest is 2900, want 2901`,
+		{`"warmest": "2900"`, `"coldest": "2900"`}: "has no output coldest",
+		{`"020ae6`, `"010ae6`}:                     `"unknown format": the plugin solved it`,
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(honest), said[0], said[1], 1)), 0o600))
+		_, good := c.good(ctx)
+		_, wrong := c.wrong(ctx)
+		require.ErrorContains(t, errors.Join(good, wrong), want)
+	}
+	require.NoError(t, os.WriteFile(path, honest, 0o600))
+}
+
+// A check ends with the step that fails.
+func TestCheckStopsAtTheFirstFailure(t *testing.T) {
+	t.Parallel()
+	var told []string
+	report, err := CheckPlugin(t.Context(), CheckOptions{
+		PluginSource: PluginSource{Binary: "/bin/false"}, Bundles: t.TempDir(), Logger: slog.New(slog.DiscardHandler),
+		Step: func(s CheckStep) { told = append(told, s.Name) },
+	})
+	require.ErrorContains(t, err, "bundle: ")
+	require.False(t, report.OK)
+	require.Equal(t, []string{"bundle"}, told)
+	require.False(t, report.Steps[0].OK)
 }
 
 // develop puts the project on the deployment, edits it and puts it there again.

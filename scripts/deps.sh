@@ -45,7 +45,7 @@ if ! node -e "$new_enough"; then
 fi
 
 scripts/foundry.sh >/dev/null
-for dir in client/js internal/e2e/snarkjs; do
+for dir in client/js internal/e2e/snarkjs plugins/examples/node; do
 	stamp=$dir/node_modules/.package-lock.json
 	if [[ ! -f $stamp || $dir/package-lock.json -nt $stamp ]]; then
 		echo "installing npm packages of $dir"

@@ -64,6 +64,7 @@ this program and by the contracts on an embedded chain that lives for this.`,
 		},
 	}
 	pluginSourceFlags(cmd.Flags(), &opts.PluginSource)
+	sandboxFlag(cmd.Flags(), &opts.Sandbox)
 	cmd.Flags().BoolVar(&opts.NoTests, "no-go-test", false, "leave out the plugin's own Go tests")
 	return cmd
 }

@@ -199,10 +199,7 @@ func (b *builder) export(ctx context.Context) error {
 	if err := dec.Decode(&d); err != nil {
 		return fmt.Errorf("bundle: the plugin's description: %w", err)
 	}
-	tools, err := toolsOf(filepath.Join(b.dir, b.plugins[0].Path))
-	if err != nil {
-		return err
-	}
+	tools := toolsOf(filepath.Join(b.dir, b.plugins[0].Path))
 	b.manifest = Manifest{
 		Format: FormatVersion, Name: d.Name, Version: d.Version, Circuit: d.CircuitInfo, Tools: tools,
 	}

@@ -124,11 +124,12 @@ func copyFile(from, to string, mode os.FileMode, what string) error {
 }
 
 // toolsOf reads what an executable was made with. It says the same on every
-// machine, whatever this program was made with.
-func toolsOf(path string) (Tools, error) {
+// machine, whatever this program was made with. Nothing is known of one in
+// another language, or without its build information.
+func toolsOf(path string) Tools {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
-		return Tools{}, fmt.Errorf("bundle: the plugin is not built by Go, or its build information was removed: %w", err)
+		return Tools{Go: "unknown", Gnark: "unknown"}
 	}
 	tools := Tools{Go: info.GoVersion, Gnark: "unknown"}
 	for _, dep := range info.Deps {
@@ -140,7 +141,7 @@ func toolsOf(path string) (Tools, error) {
 			tools.Gnark = strings.TrimSpace(dep.Replace.Path + " " + dep.Replace.Version)
 		}
 	}
-	return tools, nil
+	return tools
 }
 
 // hasPlugins says whether a bundle has these executables and no others.
