@@ -89,7 +89,7 @@ export function assign(task, payloadLimit) {
       DataCommitment: commitment,
       Team_first: outputs[0],
       DeploymentID: id, ProjectID: m.project, Count: 1n,
-      Slots_0_Used: 1n, Slots_0_KeyX: key.x, Slots_0_KeyY: key.y,
+      Slots_0_Used: 1n, Slots_0_Key_0: key.x, Slots_0_Key_1: key.y,
       Slots_0_Nonce: m.nonce, Slots_0_Time: m.time, Slots_0_PayloadBytes: BigInt(m.payload.length),
       Slots_0_Chunks_0: chunks(padded)[0],
     },
