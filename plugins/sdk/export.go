@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	cs "github.com/consensys/gnark/constraint/bn254"
+	"github.com/consensys/gnark/debug"
+
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -30,7 +33,7 @@ func export(p *Project, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
-	if err := writeFile(dir, ExportCircuit, system); err != nil {
+	if err := writeFile(dir, ExportCircuit, withoutSource(system)); err != nil {
 		return err
 	}
 	// With a commitment it follows from keys that there are none of yet: see answer.
@@ -51,6 +54,16 @@ func export(p *Project, dir string) error {
 		return fmt.Errorf("export: %w", err)
 	}
 	return nil
+}
+
+// withoutSource is a circuit without what gnark noted of its source: files, lines
+// and what Println was given. Keys are for a circuit's bytes, which must not
+// change when a line above Define does.
+func withoutSource(system *cs.R1CS) *cs.R1CS {
+	bare := *system
+	bare.Logs, bare.DebugInfo = nil, nil
+	bare.MDebug, bare.SymbolTable = map[int]int{}, debug.NewSymbolTable()
+	return &bare
 }
 
 func writeFile(dir, name string, content io.WriterTo) error {
