@@ -165,22 +165,28 @@ func verifiers(keys []string) ([]note.Verifier, error) {
 	return all, nil
 }
 
+// Signed is a bundle with a signature more.
+type Signed struct {
+	BundleView
+	Signers []string `json:"signers"` // who claim to have signed
+}
+
 // SignBundle adds a signature to a bundle whose parts are what its manifest
 // says.
-func SignBundle(ctx context.Context, dir string, by note.Signer) (Verified, error) {
+func SignBundle(ctx context.Context, dir string, by note.Signer) (Signed, error) {
 	b, err := bundle.Open(ctx, dir)
 	if err != nil {
-		return Verified{}, err
+		return Signed{}, err
 	}
 	if err := b.KnownAnswer(ctx); err != nil {
-		return Verified{}, err
+		return Signed{}, err
 	}
 	if err := b.Sign(by); err != nil {
-		return Verified{}, err
+		return Signed{}, err
 	}
-	v := Verified{BundleView: viewBundle(b)}
-	v.Signers, err = b.Signers()
-	return v, err
+	s := Signed{BundleView: viewBundle(b)}
+	s.Signers, err = b.Signers()
+	return s, err
 }
 
 // PushBundle puts a bundle to where ref says.

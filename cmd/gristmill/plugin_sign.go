@@ -91,7 +91,9 @@ any number of parties may sign. "plugin push" sends signatures along.`,
 			if err != nil {
 				return interrupted(cmd.Context(), err)
 			}
-			return a.showVerified(v)
+			return a.show(v, func(w io.Writer) error {
+				return facts(w, "bundle", v.Dir, "digest", v.Digest.String(), "signatures by", signersText(v.Signers))
+			})
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", "", "name of a signing key of the data directory, or the file of another's")
