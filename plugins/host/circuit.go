@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +24,6 @@ type Circuit struct {
 
 	mu     sync.Mutex
 	closed bool
-	idle   []*process
 	empty  chan struct{} // closed when closed is set and no solve is under way
 	cancel map[*solve]struct{}
 }
@@ -99,14 +97,18 @@ func (c *Circuit) Solve(ctx context.Context, t Task) (*Solution, error) {
 	// Waiting for a slot is not the plugin's doing and takes none of its time.
 	ctx, stop := context.WithTimeout(ctx, c.host.cfg.SolveTimeout)
 	defer stop()
+	started := time.Now()
 	p, err := c.take(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, c.fail(endCode(ctx), t, context.Cause(ctx))
+			return nil, c.fail(endCode(ctx), t, calledOff(ctx, started))
 		}
 		return nil, c.fail(CodeStart, t, err)
 	}
 	result, code, err := p.solve(ctx, t)
+	if err != nil && ctx.Err() != nil {
+		err = calledOff(ctx, started)
+	}
 	c.giveBack(p, code)
 	if err != nil {
 		c.host.cfg.Logger.WarnContext(ctx, "plugin did not solve", slog.String("plugin", c.bundle.Manifest.Name),
@@ -154,7 +156,7 @@ func (c *Circuit) leave(s *solve) {
 // take returns a live process, an idle one if there is any.
 func (c *Circuit) take(ctx context.Context) (*process, error) {
 	for {
-		p := c.popIdle()
+		p := c.host.pool.take(c)
 		if p == nil {
 			break
 		}
@@ -166,46 +168,22 @@ func (c *Circuit) take(ctx context.Context) (*process, error) {
 	return startProcess(ctx, c)
 }
 
-// popIdle takes the process that worked last, so that the others can age.
-func (c *Circuit) popIdle() *process {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := len(c.idle)
-	if n == 0 {
-		return nil
-	}
-	p := c.idle[n-1]
-	c.idle = c.idle[:n-1]
-	p.eviction.Stop()
-	return p
-}
-
 // giveBack keeps a process that did its duty and ends any other. A refused task
-// is the plugin's duty too.
+// is the plugin's duty too. One that was called off is told before.
 func (c *Circuit) giveBack(p *process, code Code) {
-	healthy := code == "" || code == CodeBadTask || code == CodeUnsatisfied
+	var over []*process
+	keep := code == "" || code == CodeBadTask || code == CodeUnsatisfied
 	c.mu.Lock()
-	keep := healthy && !c.closed
-	if keep {
-		c.idle = append(c.idle, p)
-		p.eviction = time.AfterFunc(c.host.cfg.IdleTimeout, func() { c.evict(p) })
+	if keep = keep && !c.closed; keep {
+		over = c.host.pool.keep(p)
 	}
 	c.mu.Unlock()
-	if !keep {
-		p.stop()
-	}
-}
-
-// evict ends a process that is still idle.
-func (c *Circuit) evict(p *process) {
-	c.mu.Lock()
-	i := slices.Index(c.idle, p)
-	if i >= 0 {
-		c.idle = slices.Delete(c.idle, i, i+1)
-	}
-	c.mu.Unlock()
-	if i >= 0 {
-		p.drain()
+	endAll(over)
+	switch {
+	case keep:
+	case code == CodeTimeout || code == CodeCanceled || code == CodeClosed:
+		endAll([]*process{p})
+	default:
 		p.stop()
 	}
 }
@@ -220,8 +198,6 @@ func (c *Circuit) Close() error {
 		return nil
 	}
 	c.closed = true
-	idle := c.idle
-	c.idle = nil
 	for s := range c.cancel {
 		s.end(errClosing)
 	}
@@ -231,11 +207,7 @@ func (c *Circuit) Close() error {
 	c.mu.Unlock()
 
 	c.host.forget(c.bundle.Digest)
-	for _, p := range idle {
-		p.eviction.Stop()
-		p.drain()
-		p.stop()
-	}
+	endAll(c.host.pool.takeAll(c))
 	<-c.empty
 	if err := c.binary.Close(); err != nil {
 		return fmt.Errorf("plugin %s: %w", c.bundle.Manifest.Name, err)

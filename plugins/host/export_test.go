@@ -1,6 +1,13 @@
 package host
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/gristmill-zk/gristmill/plugins/sandbox"
+)
+
+// SetSandbox gives a host that has no process yet another sandbox.
+func SetSandbox(h *Host, s *sandbox.Sandbox) { h.sandbox = s }
 
 // Running are the processes a host has, by number.
 func Running(h *Host) (pids []int) {
@@ -19,10 +26,10 @@ func RunDir(h *Host) string { return h.runDir.Path() }
 
 // Remains reads the solution files of a circuit's idle processes.
 func Remains(c *Circuit) ([][]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.host.pool.mu.Lock()
+	defer c.host.pool.mu.Unlock()
 	var all [][]byte
-	for _, p := range c.idle {
+	for _, p := range c.host.pool.idle {
 		raw := make([]byte, c.header().Size())
 		if _, err := p.solution.ReadAt(raw, 0); err != nil {
 			return nil, err

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gristmill-zk/gristmill/internal/subprocess"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/sandbox"
@@ -35,7 +37,13 @@ type Config struct {
 	// IdleTimeout is how long a process without work is kept. Defaults to 5 min.
 	IdleTimeout time.Duration
 
-	// MemoryLimit bounds a process's writable memory in bytes. Defaults to 16 GiB.
+	// IdleMemory bounds the resident memory, in bytes, of all processes without
+	// work together; those that have waited longest are ended for it. Defaults to
+	// a quarter of MemoryLimit.
+	IdleMemory uint64
+
+	// MemoryLimit bounds a process's writable memory in bytes. Defaults to half
+	// of the machine's memory, at most 16 GiB.
 	MemoryLimit uint64
 
 	// Sandbox says what to do when the machine lacks layers of the plugins'
@@ -62,7 +70,10 @@ func (c Config) withDefaults() Config {
 		c.IdleTimeout = 5 * time.Minute
 	}
 	if c.MemoryLimit == 0 {
-		c.MemoryLimit = 16 << 30
+		c.MemoryLimit = defaultMemory()
+	}
+	if c.IdleMemory == 0 {
+		c.IdleMemory = c.MemoryLimit / 4
 	}
 	if c.Sandbox == "" {
 		c.Sandbox = sandbox.BestEffort
@@ -71,6 +82,16 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.Default()
 	}
 	return c
+}
+
+// defaultMemory leaves the host and its engines as much as it gives a plugin.
+func defaultMemory() uint64 {
+	const most = 16 << 30
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return most
+	}
+	return min(most, info.Totalram*uint64(info.Unit)/2)
 }
 
 func (c Config) validate() error {
@@ -95,6 +116,7 @@ type Host struct {
 	slots   chan struct{}
 	spawner *subprocess.Spawner
 	sandbox *sandbox.Sandbox // nil when there is none
+	pool    *pool
 
 	mu       sync.Mutex
 	closed   bool
@@ -128,6 +150,7 @@ func New(cfg Config) (*Host, error) {
 		slots:    make(chan struct{}, cfg.Slots),
 		spawner:  subprocess.NewSpawner(),
 		sandbox:  confinement,
+		pool:     &pool{timeout: cfg.IdleTimeout, memory: cfg.IdleMemory, log: cfg.Logger},
 		circuits: map[wire.Hash]*opening{},
 		running:  map[*process]struct{}{},
 	}, nil
@@ -191,6 +214,7 @@ func (h *Host) Close() error {
 			errs = append(errs, o.circuit.Close())
 		}
 	}
+	h.pool.wait()
 	h.spawner.Stop()
 	return errors.Join(append(errs, h.runDir.Remove())...)
 }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	fault "github.com/gristmill-zk/gristmill/plugins/circuits/fault/circuit"
 	"github.com/gristmill-zk/gristmill/plugins/host"
 	"github.com/gristmill-zk/gristmill/plugins/internal/faulty"
 	"github.com/gristmill-zk/gristmill/plugins/sandbox"
@@ -19,6 +20,10 @@ import (
 // killed.
 const helperEnv = "GRISTMILL_TEST_HOST"
 
+// helperChildEnv has the plugin start a child first, as it can where only
+// namespaces hold it.
+const helperChildEnv = "GRISTMILL_TEST_CHILD"
+
 // plugin is the bundle of the test plugin, built once, and committing that of
 // the same plugin's circuit with a commitment.
 var plugin, committing *bundle.Bundle
@@ -26,7 +31,11 @@ var plugin, committing *bundle.Bundle
 func TestMain(m *testing.M) {
 	sandbox.Main()
 	if dir := os.Getenv(helperEnv); dir != "" {
-		if err := hangForever(dir); err != nil {
+		run := hangForever
+		if os.Getenv(helperChildEnv) != "" {
+			run = hangWithChild
+		}
+		if err := run(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		os.Exit(1)
@@ -77,4 +86,38 @@ func hangForever(dir string) error {
 	t.Progress = func(stage string) { fmt.Println(stage) }
 	_, err = c.Solve(ctx, t)
 	return err
+}
+
+// hangWithChild is hangForever with the plugin fault, which leaves a child first.
+func hangWithChild(dir string) error {
+	ctx := context.Background()
+	b, err := bundle.Open(ctx, dir)
+	if err != nil {
+		return err
+	}
+	h, err := host.New(host.Config{})
+	if err != nil {
+		return err
+	}
+	only := sandbox.Support{Layers: []sandbox.Status{{Layer: sandbox.Namespaces, InForce: true}}}
+	some, _, err := only.Choose(sandbox.BestEffort)
+	if err != nil {
+		return err
+	}
+	host.SetSandbox(h, some)
+	c, err := h.Open(ctx, b)
+	if err != nil {
+		return err
+	}
+	for _, mode := range []fault.Mode{fault.Child, fault.Hang} {
+		t, err := faultTask(1, fault.BatchNormal, string(mode))
+		if err != nil {
+			return err
+		}
+		t.Progress = func(stage string) { fmt.Println(stage) }
+		if _, err := c.Solve(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -47,7 +47,9 @@ type process struct {
 	rpc      proto.CircuitClient
 	solution *os.File
 	log      *pluginLog
+	words    *lastWords
 	eviction *time.Timer // runs while the process is idle
+	resident uint64      // bytes of memory that it had when it became idle
 }
 
 // startProcess starts the plugin and makes sure it is the bundle's circuit.
@@ -59,14 +61,12 @@ func startProcess(ctx context.Context, c *Circuit) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{circuit: c, solution: out, log: newPluginLog(c.host.cfg.Logger, c.bundle.Manifest.Name)}
+	p := &process{circuit: c, solution: out, log: newPluginLog(c.host.cfg.Logger, c.bundle.Manifest.Name), words: &lastWords{}}
 	if err := p.connect(ctx); err != nil {
-		p.stop()
-		return nil, fmt.Errorf("start: %w", err)
+		return nil, p.notStarted(ctx, "start", err)
 	}
 	if err := p.describe(ctx); err != nil {
-		p.stop()
-		return nil, fmt.Errorf("describe: %w", err)
+		return nil, p.notStarted(ctx, "describe", err)
 	}
 	return p, nil
 }
@@ -90,8 +90,9 @@ func (p *process) connect(ctx context.Context) error {
 		StartTimeout:     p.circuit.host.cfg.StartTimeout,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: p.circuit.host.runDir.Path()},
 		Logger:           p.log.HCLog(),
+		Stderr:           p.words,
 		SyncStdout:       p.log.Writer("stdout"),
-		SyncStderr:       p.log.Writer("stderr"),
+		SyncStderr:       io.MultiWriter(p.log.Writer("stderr"), p.words),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
 			p.command(cmd, system, dir)
 			opts := subprocess.Options{
@@ -198,6 +199,7 @@ func (p *process) alive() bool {
 // solve runs one task. With a code other than those of a refused task the
 // process is of no use any more.
 func (p *process) solve(ctx context.Context, t Task) (*Solution, Code, error) {
+	p.words.forget()
 	p.log.setTask(t.ID)
 	defer p.log.setTask(wire.Hash{})
 	h := p.circuit.header()
@@ -281,9 +283,7 @@ func (p *process) call(ctx context.Context, t Task, ticket []byte, committing *c
 		}
 		switch event := reply.GetEvent().(type) {
 		case *proto.SolveResponse_Progress:
-			if stage := event.Progress.GetStage(); stage != "" && t.Progress != nil {
-				t.Progress(subprocess.Clean(stage))
-			}
+			p.progress(t, event.Progress.GetStage())
 		case *proto.SolveResponse_Commit:
 			if err := committing.answer(ctx, event.Commit, stream); err != nil {
 				return nil, err
@@ -291,6 +291,17 @@ func (p *process) call(ctx context.Context, t Task, ticket []byte, committing *c
 		case *proto.SolveResponse_Solved:
 			solved = event.Solved
 		}
+	}
+}
+
+// progress passes on what a plugin says of its work.
+func (p *process) progress(t Task, stage string) {
+	if stage = subprocess.Clean(stage); stage == "" {
+		return
+	}
+	p.log.Emit(slog.LevelDebug, "plugin progress", slog.String("stage", stage))
+	if t.Progress != nil {
+		t.Progress(stage)
 	}
 }
 
@@ -312,7 +323,7 @@ func (p *process) classify(ctx context.Context, err error) (Code, error) {
 	case codes.FailedPrecondition:
 		return CodeUnsatisfied, text
 	default:
-		return CodeCrashed, text
+		return CodeCrashed, p.crashed(err)
 	}
 }
 

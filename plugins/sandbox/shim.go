@@ -48,6 +48,8 @@ func become(name, spec string, args []string) error {
 	// Rights belong to threads. This one stays the one that executes the plugin,
 	// which takes its rights over and ends the others.
 	runtime.LockOSThread()
+	// Should memory run out, the kernel takes the plugin's first.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
 	for _, l := range p.Limits {
 		if err := unix.Prlimit(0, l.Resource, &unix.Rlimit{Cur: l.Value, Max: l.Value}, nil); err != nil {
 			return fmt.Errorf("limit of resource %d: %w", l.Resource, err)

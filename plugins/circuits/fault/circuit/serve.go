@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
 	"github.com/gristmill-zk/gristmill/plugins/internal/rpc"
@@ -38,7 +39,7 @@ func Main() {
 func serve(crash, slow bool) {
 	switch {
 	case crash:
-		os.Stderr.WriteString("fault: this bundle ends at its start\n")
+		lastWords("fault: this bundle ends at its start\n")
 		os.Exit(3)
 	case slow:
 		time.Sleep(forever)
@@ -52,6 +53,9 @@ func serve(crash, slow bool) {
 		Logger:          hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
 	})
 }
+
+// lastWords prints where go-plugin has not put anything in between.
+func lastWords(text string) { _, _ = unix.Write(unix.Stderr, []byte(text)) }
 
 // service misbehaves around an honest one.
 type service struct {
@@ -76,7 +80,7 @@ func (s *service) Solve(out solveStream) error {
 	note := func(text string) error { return out.Send(progress(string(mode) + ": " + text)) }
 	switch mode {
 	case Crash:
-		os.Stderr.WriteString("fault: it ends now\n")
+		lastWords("fault: it ends now\n")
 		os.Exit(3)
 	case Panic:
 		panic("the plugin panics")
