@@ -21,6 +21,9 @@ func Running(h *Host) (pids []int) {
 	return pids
 }
 
+// ResidentMemory is what a process has in memory.
+var ResidentMemory = residentMemory
+
 // RunDir is where a host's processes work.
 func RunDir(h *Host) string { return h.runDir.Path() }
 
