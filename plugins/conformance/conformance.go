@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -276,7 +275,7 @@ func (p *process) call(ctx context.Context, t *task, ticket [solution.TicketSize
 	// What can not be sent has its reason in what is received.
 	_ = stream.Send(&proto.SolveRequest{Event: &proto.SolveRequest_Task{Task: &proto.Task{
 		TaskId: t.id[:], ChainId: t.deployment.ChainID, Registry: t.deployment.Registry[:], Prover: t.prover[:],
-		Body: t.body, DataCommitment: bytes.Clone(t.stated[:]), Ticket: ticket[:],
+		Body: t.body, DataCommitment: t.stated[:], Ticket: ticket[:],
 	}}})
 	var solved *proto.Solved
 	for {
