@@ -31,6 +31,6 @@ func TestCheckOfAPluginWithACommitment(t *testing.T) {
 	for _, step := range report.Steps {
 		steps = append(steps, step.Name)
 	}
-	require.Equal(t, []string{"bundle", "solve", "wrong messages", "prove", "verify", "contracts"}, steps)
+	require.Equal(t, []string{"bundle", "protocol", "solve", "wrong messages", "prove", "verify", "contracts"}, steps)
 	t.Log(report)
 }

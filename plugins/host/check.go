@@ -1,9 +1,11 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
@@ -14,27 +16,28 @@ import (
 
 // checker knows whether vectors solve one circuit. It weighs the constraints
 // with the powers of a secret random element, so that A = L·W, B = R·W and
-// C = O·W cost one dot product each instead of walking the circuit. A wrong
+// C = O·W cost two dot products each instead of walking the circuit. A wrong
 // vector passes with a chance below constraints/2^253.
 type checker struct {
-	x       fr.Element
-	l, r, o fr.Vector
+	weights fr.Vector // one for each constraint
+	l, r, o fr.Vector // what the weighed constraints make of each wire
 
 	commitment *bsb22.Commitment // nil if the circuit uses none
 }
 
 func newChecker(rows *bundle.Rows) (*checker, error) {
 	c := checker{commitment: rows.Commitment}
-	if _, err := c.x.SetRandom(); err != nil {
+	var x fr.Element
+	if _, err := x.SetRandom(); err != nil {
 		return nil, fmt.Errorf("random element: %w", err)
 	}
-	weights := make(fr.Vector, rows.Len())
+	c.weights = make(fr.Vector, rows.Len())
 	power := fr.One()
-	for i := range weights {
-		weights[i] = power
-		power.Mul(&power, &c.x)
+	for i := range c.weights {
+		c.weights[i] = power
+		power.Mul(&power, &x)
 	}
-	c.l, c.r, c.o = rows.Combine(weights)
+	c.l, c.r, c.o = rows.Combine(c.weights)
 	return &c, nil
 }
 
@@ -45,22 +48,45 @@ func (c *checker) check(v *solution.Vectors, public fr.Vector) error {
 			return fmt.Errorf("public wire %d (%s) is not the task's", i, publicName(i))
 		}
 	}
-	for _, side := range []struct {
+	// Each has its place, so that a bad solution always has the same fault.
+	var faults [4]error
+	var work sync.WaitGroup
+	for i, side := range []struct {
 		name        string
 		rows, coeff fr.Vector
 	}{{"A", v.A, c.l}, {"B", v.B, c.r}, {"C", v.C, c.o}} {
-		weighed, expected := horner(side.rows, &c.x), dot(side.coeff, v.W)
-		if !weighed.Equal(&expected) {
-			return fmt.Errorf("vector %s does not follow from the wires", side.name)
+		work.Go(func() {
+			weighed, expected := side.rows.InnerProduct(c.weights), side.coeff.InnerProduct(v.W)
+			if !weighed.Equal(&expected) {
+				faults[i] = fmt.Errorf("vector %s does not follow from the wires", side.name)
+			}
+		})
+	}
+	work.Go(func() {
+		if i := firstUnsatisfied(v.A, v.B, v.C); i >= 0 {
+			faults[3] = fmt.Errorf("constraint %d is not satisfied", i)
+		}
+	})
+	work.Wait()
+	return cmp.Or(faults[:]...)
+}
+
+// firstUnsatisfied is the first i with a[i]·b[i] ≠ c[i], or -1.
+func firstUnsatisfied(a, b, c fr.Vector) int {
+	const block = 1024 // stays in the processor's cache
+	products := make(fr.Vector, min(block, len(a)))
+	defer clear(products)
+	for from := 0; from < len(a); from += block {
+		to := min(from+block, len(a))
+		part := products[:to-from]
+		part.Mul(a[from:to], b[from:to])
+		for i := range part {
+			if part[i] != c[from+i] {
+				return from + i
+			}
 		}
 	}
-	var product fr.Element
-	for i := range v.A {
-		if product.Mul(&v.A[i], &v.B[i]); !product.Equal(&v.C[i]) {
-			return fmt.Errorf("constraint %d is not satisfied", i)
-		}
-	}
-	return nil
+	return -1
 }
 
 func publicName(i int) string {
@@ -74,23 +100,6 @@ func publicName(i int) string {
 	default:
 		return fmt.Sprintf("output %d", i-3)
 	}
-}
-
-// horner is Σ v[i]·x^i.
-func horner(v fr.Vector, x *fr.Element) (sum fr.Element) {
-	for i := len(v) - 1; i >= 0; i-- {
-		sum.Mul(&sum, x).Add(&sum, &v[i])
-	}
-	return sum
-}
-
-func dot(a, b fr.Vector) (sum fr.Element) {
-	var term fr.Element
-	for i := range a {
-		term.Mul(&a[i], &b[i])
-		sum.Add(&sum, &term)
-	}
-	return sum
 }
 
 // checkTime refuses a time that the proof envelope could not carry: found out

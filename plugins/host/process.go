@@ -207,9 +207,6 @@ func (p *process) solve(ctx context.Context, t Task) (*Solution, Code, error) {
 	if _, err := rand.Read(h.Ticket[:]); err != nil {
 		return nil, CodeStart, fmt.Errorf("random ticket: %w", err)
 	}
-	if err := wipe(p.solution, h.Size()); err != nil {
-		return nil, CodeStart, err
-	}
 	defer func() {
 		if err := wipe(p.solution, h.Size()); err != nil {
 			p.circuit.host.cfg.Logger.WarnContext(ctx, "a solution stays in memory until its process ends", slog.Any("error", err))

@@ -14,9 +14,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"unsafe"
 
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -73,15 +75,20 @@ func Write(f io.WriterAt, h Header, w, a, b, c fr.Vector) error {
 	if uint64(len(w)) != h.Wires {
 		return fmt.Errorf("solution has %d wires, the circuit %d", len(w), h.Wires)
 	}
-	at := int64(headerSize)
-	for i, v := range []fr.Vector{w, a, b, c} {
-		if i > 0 && uint64(len(v)) != h.Constraints {
+	for _, v := range []fr.Vector{a, b, c} {
+		if uint64(len(v)) != h.Constraints {
 			return fmt.Errorf("solution has %d rows, the circuit %d constraints", len(v), h.Constraints)
 		}
-		if err := writeVector(f, v, at); err != nil {
-			return fmt.Errorf("write the solution: %w", err)
-		}
+	}
+	at := int64(headerSize)
+	var g errgroup.Group
+	for _, v := range []fr.Vector{w, a, b, c} {
+		from := at
+		g.Go(func() error { return writeVector(f, v, from) })
 		at += int64(len(v)) * fr.Bytes
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("write the solution: %w", err)
 	}
 	if _, err := f.WriteAt(h.encode(), 0); err != nil {
 		return fmt.Errorf("write the solution's header: %w", err)
@@ -90,12 +97,16 @@ func Write(f io.WriterAt, h Header, w, a, b, c fr.Vector) error {
 }
 
 func writeVector(f io.WriterAt, v fr.Vector, at int64) error {
+	if raw, ok := memory(v); ok {
+		_, err := f.WriteAt(raw, at)
+		return err
+	}
+	buf := make([]byte, 0, min(piece, len(v))*fr.Bytes)
+	defer func() { clear(buf[:cap(buf)]) }()
 	for len(v) > 0 {
 		n := min(piece, len(v))
-		raw := encode(v[:n])
-		_, err := f.WriteAt(raw, at)
-		clear(raw)
-		if err != nil {
+		buf = encode(buf[:0], v[:n])
+		if _, err := f.WriteAt(buf, at); err != nil {
 			return err
 		}
 		at += int64(n) * fr.Bytes
@@ -123,8 +134,7 @@ func ReadCommitted(f io.ReaderAt, n int) (fr.Vector, error) {
 	return values, nil
 }
 
-func encode(v fr.Vector) []byte {
-	out := make([]byte, 0, len(v)*fr.Bytes)
+func encode(out []byte, v fr.Vector) []byte {
 	for i := range v {
 		for _, limb := range v[i] {
 			out = binary.LittleEndian.AppendUint64(out, limb)
@@ -157,7 +167,8 @@ func Read(f io.ReaderAt, want Header) (*Vectors, error) {
 		return nil, err
 	}
 	var out Vectors
-	r := io.NewSectionReader(f, headerSize, want.Size()-headerSize)
+	var g errgroup.Group
+	at := int64(headerSize)
 	domain := ecc.NextPowerOfTwo(want.Constraints)
 	for _, part := range []struct {
 		name string
@@ -170,11 +181,19 @@ func Read(f io.ReaderAt, want Header) (*Vectors, error) {
 		{"B", &out.B, want.Constraints, domain},
 		{"C", &out.C, want.Constraints, domain},
 	} {
-		*part.v = make(fr.Vector, part.n, part.room)
-		if err := decode(r, *part.v); err != nil {
-			out.Clear()
-			return nil, fmt.Errorf("solution vector %s: %w", part.name, err)
-		}
+		r := io.NewSectionReader(f, at, int64(part.n)*fr.Bytes)
+		at += r.Size()
+		g.Go(func() error {
+			*part.v = make(fr.Vector, part.n, part.room)
+			if err := decode(r, *part.v); err != nil {
+				return fmt.Errorf("solution vector %s: %w", part.name, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		out.Clear()
+		return nil, err
 	}
 	return &out, nil
 }
@@ -205,24 +224,44 @@ var modulus = func() (q [fr.Limbs]uint64) {
 	return q
 }()
 
+// littleEndian says that elements lie in memory as they do in the file.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// memory are a vector's bytes in the file's order, if they are also memory's.
+func memory(v fr.Vector) ([]byte, bool) {
+	if !littleEndian || len(v) == 0 {
+		return nil, len(v) == 0
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*fr.Bytes), true
+}
+
 func decode(r io.Reader, v fr.Vector) error {
-	buf := make([]byte, piece*fr.Bytes)
-	defer clear(buf)
+	buf := make([]byte, 0)
+	defer func() { clear(buf) }()
 	for done := 0; done < len(v); {
-		n := min(piece, len(v)-done)
-		if _, err := io.ReadFull(r, buf[:n*fr.Bytes]); err != nil {
+		part := v[done:min(done+piece, len(v))]
+		raw, ok := memory(part)
+		if !ok {
+			if len(buf) == 0 {
+				buf = make([]byte, piece*fr.Bytes)
+			}
+			raw = buf[:len(part)*fr.Bytes]
+		}
+		if _, err := io.ReadFull(r, raw); err != nil {
 			return fmt.Errorf("read: %w", err)
 		}
-		for i := range n {
-			e := &v[done+i]
-			for k := range e {
-				e[k] = binary.LittleEndian.Uint64(buf[i*fr.Bytes+k*limbBytes:])
+		for i := range part {
+			e := &part[i]
+			if !ok {
+				for k := range e {
+					e[k] = binary.LittleEndian.Uint64(raw[i*fr.Bytes+k*limbBytes:])
+				}
 			}
 			if !canonical(e) {
 				return fmt.Errorf("element %d is not below the modulus", done+i)
 			}
 		}
-		done += n
+		done += len(part)
 	}
 	return nil
 }
