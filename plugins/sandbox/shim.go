@@ -48,6 +48,11 @@ func become(name, spec string, args []string) error {
 	// Rights belong to threads. This one stays the one that executes the plugin,
 	// which takes its rights over and ends the others.
 	runtime.LockOSThread()
+	// Also the signal at the worker's death belongs to a thread: what the parent
+	// set is the first thread's, which need not be this one.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("signal at the parent's death: %w", err)
+	}
 	// Should memory run out, the kernel takes the plugin's first.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
 	for _, l := range p.Limits {
