@@ -107,26 +107,34 @@ func (f *farm) requireAllSettledOnce(l *ledger, limit time.Duration) {
 
 func ptr[T any](v T) *T { return &v }
 
-// settledTask is the id of a settled task.
-func (f *farm) settledTask() wire.Hash {
+// settledTask is the id of a settled task. The chain knows of a settlement
+// before the scheduler that asked for it does.
+func (f *farm) settledTask() (id wire.Hash) {
 	f.t.Helper()
-	var page struct {
-		Tasks []struct {
-			ID    wire.Hash `json:"id"`
-			State string    `json:"state"`
-		} `json:"tasks"`
-	}
-	resp, err := httpClient.Get("http://" + f.ports["scheduler"] + "/v1/tasks")
-	require.NoError(f.t, err)
-	defer func() { _ = resp.Body.Close() }()
-	require.NoError(f.t, json.NewDecoder(resp.Body).Decode(&page))
-	for _, task := range page.Tasks {
-		if task.State == "settled" {
-			return task.ID
+	require.Eventually(f.t, func() bool {
+		var page struct {
+			Tasks []struct {
+				ID    wire.Hash `json:"id"`
+				State string    `json:"state"`
+			} `json:"tasks"`
 		}
-	}
-	require.Fail(f.t, "no settled task in the scheduler's list")
-	return wire.Hash{}
+		resp, err := httpClient.Get("http://" + f.ports["scheduler"] + "/v1/tasks")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if json.NewDecoder(resp.Body).Decode(&page) != nil {
+			return false
+		}
+		for _, task := range page.Tasks {
+			if task.State == "settled" {
+				id = task.ID
+				return true
+			}
+		}
+		return false
+	}, 30*time.Second, 100*time.Millisecond, "no settled task in the scheduler's list")
+	return id
 }
 
 // changeLastNumber writes a copy of a JSON list of decimal numbers whose last
