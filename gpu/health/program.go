@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"sync"
 	"time"
-
-	"github.com/gristmill-zk/gristmill/internal/subprocess"
 )
 
 // Program reads devices by a program that loads NVML: gristmill-engine-icicle
@@ -24,8 +21,8 @@ type Program struct {
 	// KernelLog is the file with the kernel's log. Empty is /dev/kmsg, "-" none.
 	KernelLog string
 
-	mu   sync.Mutex
-	hung <-chan struct{} // closed when a program that did not end has ended
+	mu    sync.Mutex
+	asker asker
 }
 
 var _ Source = (*Program)(nil)
@@ -60,30 +57,12 @@ func (p *Program) Name() string { return "NVML" }
 func (p *Program) Read(ctx context.Context) ([]Reading, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.hung != nil {
-		select {
-		case <-p.hung:
-			p.hung = nil
-		default:
-			return nil, fmt.Errorf("%w: a reader of NVML started earlier does not end although it was killed", ErrTimeout)
-		}
-	}
-	timeout := p.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
-	running, stop := context.WithTimeout(ctx, timeout)
-	defer stop()
-	said, err := subprocess.Ask(running, maxAnswer, exec.Command(p.Command[0], p.Command[1:]...))
-	if errors.Is(err, subprocess.ErrUndying) {
-		p.hung = said.Gone
-	}
+	said, err := p.asker.ask(ctx, "NVML's reader", p.Timeout, p.Command)
 	switch {
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case running.Err() != nil && err != nil:
-		return nil, fmt.Errorf("%w: NVML took longer than %v", ErrTimeout, timeout)
-	case err != nil:
+	case err == nil:
+	case errors.Is(err, ErrTimeout) || ctx.Err() != nil:
+		return nil, err
+	default:
 		return nil, fmt.Errorf("%w: %s: %w: %s", ErrNoTool, p.Command[0], err, firstLine(said.Err))
 	}
 	readings, err := parseAnswer(said.Out)

@@ -9,16 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/gristmill-zk/gristmill/internal/subprocess"
 )
-
-// DefaultTimeout is how long nvidia-smi may take. It takes seconds when a driver
-// has to wake its devices.
-const DefaultTimeout = 15 * time.Second
-
-// maxAnswer bounds what is read of nvidia-smi's answer.
-const maxAnswer = 1 << 20
 
 // SMI reads devices with nvidia-smi. The zero value is ready for use.
 type SMI struct {
@@ -32,7 +23,7 @@ type SMI struct {
 
 	mu      sync.Mutex
 	dropped map[string]bool // fields that this driver does not know
-	hung    <-chan struct{} // closed when a tool that did not end has ended
+	asker   asker
 }
 
 var _ Source = (*SMI)(nil)
@@ -108,41 +99,18 @@ func unknownField(out string) string {
 
 // run runs the tool and returns what it printed, errors included.
 func (s *SMI) run(ctx context.Context, args ...string) (string, error) {
-	if s.hung != nil {
-		select {
-		case <-s.hung:
-			s.hung = nil
-		default:
-			return "", fmt.Errorf("%w: an nvidia-smi started earlier does not end although it was killed", ErrTimeout)
-		}
-	}
-	timeout := s.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
-	command := append(append([]string{}, s.command()...), args...)
-	running, stop := context.WithTimeout(ctx, timeout)
-	defer stop()
-	answer, err := subprocess.Ask(running, maxAnswer, exec.Command(command[0], command[1:]...))
+	answer, err := s.asker.ask(ctx, "nvidia-smi", s.Timeout, append(append([]string{}, s.command()...), args...))
 	text := answer.Out + answer.Err
 	var exit *exec.ExitError
 	switch {
-	case errors.Is(err, subprocess.ErrUndying):
-		s.hung = answer.Gone
-		if ctx.Err() != nil {
-			return "", context.Cause(ctx)
-		}
-		return "", fmt.Errorf("%w: nvidia-smi does not end although it was killed", ErrTimeout)
-	case ctx.Err() != nil:
-		return "", context.Cause(ctx)
-	case running.Err() != nil && err != nil:
-		return "", fmt.Errorf("%w: nvidia-smi took longer than %v", ErrTimeout, timeout)
+	case err == nil:
+		return text, nil
 	case errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay):
 		return text, explain(text, err)
-	case err != nil:
-		return "", fmt.Errorf("%w: %w", ErrNoTool, err)
+	case errors.Is(err, ErrTimeout) || ctx.Err() != nil:
+		return "", err
 	}
-	return text, nil
+	return "", fmt.Errorf("%w: %w", ErrNoTool, err)
 }
 
 // explain says what the tool's failure means. Its exit codes are documented in

@@ -49,7 +49,7 @@ func (b *Bundle) KnownAnswer(ctx context.Context) error {
 		return err
 	}
 	a, bb, c := rows.Evaluate(wires)
-	if i := firstUnsatisfied(a, bb, c); i >= 0 {
+	if i := FirstUnsatisfied(a, bb, c); i >= 0 {
 		return blame(PartKnownAnswer, ErrMismatch, "constraint %d of the circuit is not satisfied", i)
 	}
 	proof, err := proveSample(pk, wires, rows.Commitment, a, bb, c)
@@ -85,16 +85,6 @@ func (b *Bundle) knownWires() (fr.Vector, error) {
 		return nil, blame(PartKnownAnswer, ErrMalformed, "its constant wire is not one")
 	}
 	return wires, nil
-}
-
-func firstUnsatisfied(a, b, c fr.Vector) int {
-	var product fr.Element
-	for i := range a {
-		if product.Mul(&a[i], &b[i]); !product.Equal(&c[i]) {
-			return i
-		}
-	}
-	return -1
 }
 
 // checkSizes refuses a key of another circuit before a prover runs past the end

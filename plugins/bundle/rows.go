@@ -99,3 +99,22 @@ func (r *Rows) Combine(weights fr.Vector) (l, rr, o fr.Vector) {
 	}
 	return l, rr, o
 }
+
+// FirstUnsatisfied is the first i with a[i]·b[i] ≠ c[i], or -1. The vectors are
+// of one length.
+func FirstUnsatisfied(a, b, c fr.Vector) int {
+	const block = 1024 // stays in the processor's cache
+	products := make(fr.Vector, min(block, len(a)))
+	defer clear(products)
+	for from := 0; from < len(a); from += block {
+		to := min(from+block, len(a))
+		part := products[:to-from]
+		part.Mul(a[from:to], b[from:to])
+		for i := range part {
+			if part[i] != c[from+i] {
+				return from + i
+			}
+		}
+	}
+	return -1
+}

@@ -63,30 +63,12 @@ func (c *checker) check(v *solution.Vectors, public fr.Vector) error {
 		})
 	}
 	work.Go(func() {
-		if i := firstUnsatisfied(v.A, v.B, v.C); i >= 0 {
+		if i := bundle.FirstUnsatisfied(v.A, v.B, v.C); i >= 0 {
 			faults[3] = fmt.Errorf("constraint %d is not satisfied", i)
 		}
 	})
 	work.Wait()
 	return cmp.Or(faults[:]...)
-}
-
-// firstUnsatisfied is the first i with a[i]·b[i] ≠ c[i], or -1.
-func firstUnsatisfied(a, b, c fr.Vector) int {
-	const block = 1024 // stays in the processor's cache
-	products := make(fr.Vector, min(block, len(a)))
-	defer clear(products)
-	for from := 0; from < len(a); from += block {
-		to := min(from+block, len(a))
-		part := products[:to-from]
-		part.Mul(a[from:to], b[from:to])
-		for i := range part {
-			if part[i] != c[from+i] {
-				return from + i
-			}
-		}
-	}
-	return -1
 }
 
 func publicName(i int) string {
