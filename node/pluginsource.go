@@ -135,18 +135,8 @@ func newTrial(c *bundle.CircuitInfo) (*trial, error) {
 		return nil, err
 	}
 	t := &trial{deployment: wire.Deployment{ChainID: 1, Registry: wire.Address{19: 1}}, circuit: c}
-	for range c.BatchSize {
-		secret, err := wire.GenerateSecret(scheme, rand.Reader)
-		if err != nil {
-			return nil, fmt.Errorf("device key: %w", err)
-		}
-		signer, err := wire.NewSigner(scheme, secret)
-		if err != nil {
-			return nil, fmt.Errorf("device key: %w", err)
-		}
-		t.signers = append(t.signers, signer)
-	}
-	return t, nil
+	t.signers, err = wire.GenerateSigners(scheme, int(c.BatchSize), rand.Reader)
+	return t, err
 }
 
 // task signs each payload by a device of its own. spoil may change the body

@@ -46,6 +46,21 @@ func GenerateSecret(scheme Scheme, random io.Reader) ([]byte, error) {
 	return nil, errors.New("the random source gives no usable secret")
 }
 
+// GenerateSigners makes n signers with fresh secrets from random.
+func GenerateSigners(scheme Scheme, n int, random io.Reader) ([]Signer, error) {
+	signers := make([]Signer, n)
+	for i := range signers {
+		secret, err := GenerateSecret(scheme, random)
+		if err != nil {
+			return nil, fmt.Errorf("device key: %w", err)
+		}
+		if signers[i], err = NewSigner(scheme, secret); err != nil {
+			return nil, fmt.Errorf("device key: %w", err)
+		}
+	}
+	return signers, nil
+}
+
 // NewSigner makes a signer from a scheme's 32-byte secret: the seed of
 // gnark-crypto's eddsa.GenerateKey, a big-endian scalar for the ECDSA schemes,
 // RFC 8032's seed for ed25519.

@@ -35,18 +35,8 @@ func newMaker(c *bundle.CircuitInfo) (*maker, error) {
 		return nil, err
 	}
 	m := &maker{circuit: c, deployment: wire.Deployment{ChainID: 1 << 40, Registry: wire.Address{0: 0xc0, 19: 1}}}
-	for range c.BatchSize {
-		secret, err := wire.GenerateSecret(scheme, rand.Reader)
-		if err != nil {
-			return nil, fmt.Errorf("device key: %w", err)
-		}
-		signer, err := wire.NewSigner(scheme, secret)
-		if err != nil {
-			return nil, fmt.Errorf("device key: %w", err)
-		}
-		m.signers = append(m.signers, signer)
-	}
-	return m, nil
+	m.signers, err = wire.GenerateSigners(scheme, int(c.BatchSize), rand.Reader)
+	return m, err
 }
 
 // task signs each payload by a device of its own. spoil may change the body
