@@ -81,11 +81,12 @@ func (s *Support) Choose(mode Mode) (*Sandbox, []Status, error) {
 func probe(ctx context.Context) (_ *Support, err error) {
 	ctx, stop := context.WithTimeout(ctx, probeLimit)
 	defer stop()
-	dir, err := os.MkdirTemp("", "gm-probe-")
+	runDir, err := subprocess.NewRunDir("")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, runDir.Remove()) }()
+	dir := runDir.Path()
 	if err := os.WriteFile(filepath.Join(dir, probeSecret), []byte("secret"), 0o600); err != nil {
 		return nil, err
 	}

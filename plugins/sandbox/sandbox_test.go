@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,26 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
-	goleak.VerifyTestMain(m)
+	os.Exit(inOwnTemp(m))
+}
+
+// inOwnTemp runs the tests with a temporary directory that nobody else uses, so
+// that what is left in it is theirs.
+func inOwnTemp(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sandbox-test-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // Which layers there are is the machine's business; that each is accounted for
@@ -36,7 +56,7 @@ func TestProbeAccountsForEveryLayer(t *testing.T) {
 	again, err := sandbox.Probe(t.Context())
 	require.NoError(t, err)
 	require.Same(t, s, again, "it is found out once")
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), "gm-probe-*"))
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "gm-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
