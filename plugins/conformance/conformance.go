@@ -50,14 +50,12 @@ type run struct {
 	good    *task
 }
 
-// Run does all checks in order. One that needs a connection which an earlier one
-// could not make is left out.
+// Run does all checks in order, each but the first two with the process of the
+// one before it unless that failed. One that needs a connection which an earlier
+// one could not make is left out.
 func Run(ctx context.Context, p Plugin) ([]Result, error) {
 	if len(p.Good) == 0 {
 		return nil, errors.New("conformance: Good has no payloads")
-	}
-	if p.Bundle.Manifest.Circuit.Commitments != 0 {
-		return nil, errors.New("conformance: circuits with a commitment are not checked")
 	}
 	r := &run{plugin: p}
 	var err error
@@ -76,6 +74,7 @@ func Run(ctx context.Context, p Plugin) ([]Result, error) {
 		}
 	}()
 	var results []Result
+	failed := false
 	for _, check := range []struct {
 		name string
 		do   func(context.Context) error
@@ -91,15 +90,29 @@ func Run(ctx context.Context, p Plugin) ([]Result, error) {
 		{"refuses while draining", r.drain, false},
 		{"ends with its standard input", r.end, false},
 	} {
-		ctx, stop := context.WithTimeout(ctx, limit)
-		err := check.do(ctx)
-		stop()
+		if failed {
+			// As a host does: who failed may still be at it.
+			r.process.kill()
+			if err := limited(ctx, r.start); err != nil {
+				results = append(results, Result{"starts again after a failure", err})
+				break
+			}
+		}
+		err := limited(ctx, check.do)
 		results = append(results, Result{check.name, err})
 		if err != nil && check.last {
 			break
 		}
+		failed = err != nil && r.process != nil
 	}
 	return results, ctx.Err()
+}
+
+// limited does one thing within the limit.
+func limited(ctx context.Context, do func(context.Context) error) error {
+	ctx, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	return do(ctx)
 }
 
 // Failed joins what the failed checks found; nil when there are none.
@@ -167,7 +180,7 @@ func (r *run) solved(ctx context.Context, t *task) error {
 	if err := solution.Clear(r.process.solution, h.Size()); err != nil {
 		return err
 	}
-	solved, err := r.process.call(ctx, t, h.Ticket)
+	solved, asked, err := r.call(ctx, t, h.Ticket)
 	if err != nil {
 		return err
 	}
@@ -189,6 +202,9 @@ func (r *run) solved(ctx context.Context, t *task) error {
 		if product.Mul(&a[i], &b[i]); !product.Equal(&c[i]) {
 			return fmt.Errorf("constraint %d is not satisfied", i)
 		}
+	}
+	if err := asked.check(v.W); err != nil {
+		return err
 	}
 	return r.public(t, v.W, solved.GetOutputs())
 }
@@ -222,7 +238,7 @@ func (r *run) refuse(ctx context.Context) error {
 		return err
 	}
 	for _, w := range wrong {
-		_, err := r.process.call(ctx, w.task, newTicket())
+		_, _, err := r.call(ctx, w.task, newTicket())
 		switch code := status.Code(err); {
 		case err == nil:
 			return fmt.Errorf("%s: the plugin solved it", w.name)
@@ -242,9 +258,12 @@ func (r *run) drain(ctx context.Context) error {
 	if _, err := r.process.rpc.Drain(ctx, &proto.DrainRequest{}); err != nil {
 		return err
 	}
-	_, err := r.process.call(ctx, r.good, newTicket())
-	if code := status.Code(err); code != codes.Unavailable {
-		return fmt.Errorf("the status is %s, must be Unavailable", code)
+	_, _, err := r.call(ctx, r.good, newTicket())
+	switch code := status.Code(err); {
+	case err == nil:
+		return errors.New("the plugin solved a task")
+	case code != codes.Unavailable:
+		return fmt.Errorf("the status is %s, must be Unavailable: %w", code, err)
 	}
 	return nil
 }
@@ -264,13 +283,13 @@ func (r *run) end(ctx context.Context) error {
 	}
 }
 
-// call is Solve with one task.
-func (p *process) call(ctx context.Context, t *task, ticket [solution.TicketSize]byte) (*proto.Solved, error) {
+// call is Solve with one task, and what the plugin asked for on the way.
+func (r *run) call(ctx context.Context, t *task, ticket [solution.TicketSize]byte) (*proto.Solved, *commitment, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	stream, err := p.rpc.Solve(ctx, grpc.MaxCallSendMsgSize(proto.MaxMessage))
+	stream, err := r.process.rpc.Solve(ctx, grpc.MaxCallSendMsgSize(proto.MaxMessage))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// What can not be sent has its reason in what is received.
 	_ = stream.Send(&proto.SolveRequest{Event: &proto.SolveRequest_Task{Task: &proto.Task{
@@ -278,19 +297,24 @@ func (p *process) call(ctx context.Context, t *task, ticket [solution.TicketSize
 		Body: t.body, DataCommitment: t.stated[:], Ticket: ticket[:],
 	}}})
 	var solved *proto.Solved
+	asked := &commitment{of: r.rows.Commitment}
 	for {
 		reply, err := stream.Recv()
 		switch {
 		case errors.Is(err, io.EOF) && solved != nil:
-			return solved, nil
+			return solved, asked, nil
 		case errors.Is(err, io.EOF):
-			return nil, errors.New("the call ended without a result")
+			return nil, nil, errors.New("the call ended without a result")
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		case solved != nil:
-			return nil, errors.New("the plugin went on after its result")
+			return nil, nil, errors.New("the plugin went on after its result")
 		case reply.GetCommit() != nil:
-			return nil, errors.New("the plugin asks for a commitment, and the circuit uses none")
+			answer, err := asked.answer(reply.GetCommit(), r.process.solution)
+			if err != nil {
+				return nil, nil, err
+			}
+			_ = stream.Send(answer)
 		}
 		solved = reply.GetSolved()
 	}

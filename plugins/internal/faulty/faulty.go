@@ -37,8 +37,12 @@ type circuit struct {
 	commits bool
 }
 
-// Committing is the batch size for which the circuit uses a gnark commitment.
-const Committing = 2
+// Batch sizes for which the circuit uses a gnark commitment. With the latter the
+// plugin is the SDK's and nothing else: no mode misbehaves.
+const (
+	Committing = 2
+	Conforming = 3
+)
 
 func (c *circuit) Define(api frontend.API, m *sdk.Messages) error {
 	api.AssertIsEqual(c.First, m.Items[0].Bytes()[0])
@@ -57,7 +61,7 @@ func (c *circuit) Define(api frontend.API, m *sdk.Messages) error {
 func project() *sdk.Project {
 	return &sdk.Project{
 		Name: "faulty", Version: "1", BatchSize: 1, PayloadLimit: 8, UncheckedSignatures: true,
-		New: func(batch int) sdk.Circuit { return &circuit{commits: batch == Committing} },
+		New: func(batch int) sdk.Circuit { return &circuit{commits: batch >= Committing} },
 		Assign: func(t sdk.Task) (sdk.Circuit, error) {
 			payload := t.Messages[0].Payload
 			switch Mode(payload[0]) {
@@ -77,7 +81,7 @@ func Main() {
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "sleep":
 		time.Sleep(time.Hour)
-	case len(os.Args) > 1 && os.Args[1] == "serve":
+	case len(os.Args) > 1 && os.Args[1] == "serve" && !slices.Contains(os.Args, strconv.Itoa(Conforming)):
 		out := os.NewFile(proto.FDSolution, "solution")
 		p := project()
 		if slices.Contains(os.Args, strconv.Itoa(Committing)) {
@@ -99,7 +103,8 @@ func Main() {
 // service misbehaves around an honest one.
 type service struct {
 	proto.CircuitServer
-	out *os.File
+	out    *os.File
+	answer *proto.SolveRequest // the host's first, for CommitKept
 }
 
 // solveStream is a solve as the plugin sees it.

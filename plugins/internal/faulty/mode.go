@@ -34,4 +34,5 @@ const (
 	CommitNever    // answers without having asked for the commitment
 	CommitUnasked  // asks for a commitment of a circuit that uses none
 	WrongChallenge // puts another challenge on its wire
+	CommitKept     // goes by the answer it had in its first solve
 )

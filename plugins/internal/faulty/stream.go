@@ -28,8 +28,14 @@ func (s *stream) Recv() (*proto.SolveRequest, error) {
 		return made, nil
 	}
 	in, err := s.solveStream.Recv()
-	if s.mode == WrongChallenge {
+	if s.service.answer == nil {
+		s.service.answer = in
+	}
+	switch s.mode {
+	case WrongChallenge:
 		return made, err
+	case CommitKept:
+		return s.service.answer, err
 	}
 	return in, err
 }
