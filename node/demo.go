@@ -98,8 +98,6 @@ type demo struct {
 	opts    DemoOptions
 	devices []*client.Device
 	api     *client.Client
-	since   uint64 // EVM block before this run
-	mined   uint64 // height before this run
 }
 
 func (d *demo) run(ctx context.Context, result *DemoResult) error {
@@ -133,14 +131,6 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 	if d.api, err = client.NewWithConfig(d.local.info.Sequencer, client.Config{PollInterval: followEvery, Logger: d.g.opts.Logger}); err != nil {
 		return err
 	}
-	if d.since, err = d.local.client.BlockNumber(ctx); err != nil {
-		return err
-	}
-	tip, err := d.local.deployment.Tip(ctx)
-	if err != nil {
-		return err
-	}
-	d.mined = tip.Height
 	store := NewDeviceStore(d.g.opts.Dir, d.local.ring)
 	signers := make([]wire.Signer, len(demoDevices))
 	ids := make([]wire.Hash, len(demoDevices))
@@ -253,7 +243,7 @@ func (d *demo) waitBlocks(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		missing := int64(d.mined) + int64(d.opts.Blocks) - int64(tip.Height)
+		missing := int64(d.local.sinceHeight) + int64(d.opts.Blocks) - int64(tip.Height)
 		if missing <= 0 {
 			return nil
 		}

@@ -41,6 +41,7 @@ func TestDemo(t *testing.T) {
 	require.Equal(t, 2, first.Settled)
 	require.GreaterOrEqual(t, first.Tasks, 2)
 	require.GreaterOrEqual(t, first.Blocks, 10)
+	require.Contains(t, out, "\n1      ", "the first block is mined before the devices are ready, and belongs to the run")
 	require.Len(t, first.Proofs, 2)
 	require.Equal(t, "17.6", first.ProverReward, "two tasks at 10, less 10 %% and 2 %%")
 	for _, p := range first.Proofs {

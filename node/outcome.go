@@ -37,7 +37,7 @@ type earned struct{ blocks, tasks *big.Int }
 func (d *demo) gather(ctx context.Context) (*outcome, error) {
 	o := &outcome{byID: map[wire.Hash]*outcomeTask{}, paid: map[wire.Address]*earned{}, gas: map[common.Hash]uint64{}}
 	err := eachEvent(ctx, d.local.deployment, d.local.deployment.Addresses(), nil, func(e chain.Event) error {
-		if e.At().Block <= d.since {
+		if e.At().Block <= d.local.sinceBlock {
 			return nil
 		}
 		return o.add(ctx, d.local.client, e)

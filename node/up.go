@@ -51,6 +51,10 @@ type local struct {
 	scheduler  *scheduler.Scheduler
 	info       Info
 	redis      asynq.RedisClientOpt // zero until a queue in the process runs
+
+	// Where the chain stood before the roles began to work.
+	sinceBlock  uint64 // of the EVM chain
+	sinceHeight uint64 // of gristmill's
 }
 
 // observers are told what the parts of an embedded deployment do.
@@ -102,7 +106,7 @@ func startLocal(ctx context.Context, g *group, opts LocalOptions, watch observer
 			return nil, err
 		}
 	}
-	for _, step := range []func(context.Context, *group) error{l.startChain, l.bootstrap, l.startRoles(watch), l.publish} {
+	for _, step := range []func(context.Context, *group) error{l.startChain, l.bootstrap, l.mark, l.startRoles(watch), l.publish} {
 		if err := step(ctx, g); err != nil {
 			return nil, err
 		}
@@ -139,6 +143,16 @@ func (l *local) bootstrap(ctx context.Context, g *group) error {
 	}
 	l.deployment, l.state = b.deployment, b.local
 	return nil
+}
+
+// mark notes where the chain stands.
+func (l *local) mark(ctx context.Context, _ *group) (err error) {
+	if l.sinceBlock, err = l.client.BlockNumber(ctx); err != nil {
+		return err
+	}
+	tip, err := l.deployment.Tip(ctx)
+	l.sinceHeight = tip.Height
+	return err
 }
 
 func (l *local) startRoles(watch observers) func(context.Context, *group) error {
