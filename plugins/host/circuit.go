@@ -106,7 +106,7 @@ func (c *Circuit) Solve(ctx context.Context, t Task) (*Solution, error) {
 		return nil, c.fail(CodeStart, t, err)
 	}
 	result, code, err := p.solve(ctx, t)
-	if err != nil && ctx.Err() != nil {
+	if code.calledOff() {
 		err = calledOff(ctx, started)
 	}
 	c.giveBack(p, code)
@@ -132,6 +132,12 @@ func endCode(ctx context.Context) Code {
 	default:
 		return CodeCanceled
 	}
+}
+
+// calledOff says whether the work was ended from outside, and not by what became
+// of it.
+func (c Code) calledOff() bool {
+	return c == CodeTimeout || c == CodeCanceled || c == CodeClosed
 }
 
 func (c *Circuit) enter(s *solve) error {
@@ -181,7 +187,7 @@ func (c *Circuit) giveBack(p *process, code Code) {
 	endAll(over)
 	switch {
 	case keep:
-	case code == CodeTimeout || code == CodeCanceled || code == CodeClosed:
+	case code.calledOff():
 		endAll([]*process{p})
 	default:
 		p.stop()

@@ -234,7 +234,7 @@ func TestOutputIsLoggedAndEnvironmentEmpty(t *testing.T) {
 		text := b.log.String()
 		return strings.Contains(text, `"a line on standard output","plugin":"faulty"`) &&
 			strings.Contains(text, `"a line on standard error","plugin":"faulty"`)
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.Contains(t, b.log.String(), printing.ID.String())
 }
 
@@ -257,7 +257,7 @@ func TestCancelKillsAHungSolveAndItsChildren(t *testing.T) {
 			require.ErrorAs(t, err, &failure)
 			require.Equal(t, host.CodeCanceled, failure.Code)
 			require.NotZero(t, group)
-			require.Eventually(t, func() bool { return len(groupMembers(group)) == 0 }, 10*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(groupMembers(group)) == 0 }, time.Minute, 5*time.Millisecond)
 			requireHonest(t, b.circuit)
 		})
 	}
@@ -276,7 +276,7 @@ func TestCrashTakesTheChildrenAlong(t *testing.T) {
 	_, err := b.circuit.Solve(t.Context(), crashing)
 	require.NoError(t, err)
 	require.NotZero(t, group)
-	require.Eventually(t, func() bool { return len(groupMembers(group)) == 0 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(groupMembers(group)) == 0 }, time.Minute, 5*time.Millisecond)
 	requireHonest(t, b.circuit)
 }
 
@@ -348,7 +348,7 @@ func TestIdleProcessIsEvicted(t *testing.T) {
 	t.Parallel()
 	b := setup(t, host.Config{IdleTimeout: time.Millisecond})
 	requireHonest(t, b.circuit)
-	require.Eventually(t, func() bool { return len(host.Running(b.host)) == 0 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(host.Running(b.host)) == 0 }, time.Minute, 5*time.Millisecond)
 	requireHonest(t, b.circuit)
 }
 
@@ -409,7 +409,7 @@ func TestKilledHostLeavesNoPlugin(t *testing.T) {
 
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { return !running(plugins[0]) }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !running(plugins[0]) }, time.Minute, 5*time.Millisecond)
 }
 
 func TestConfigIsChecked(t *testing.T) {
