@@ -71,7 +71,7 @@ func TestEngineFailsInMidProof(t *testing.T) {
 			r := newRig(t)
 			device, err := remote.New(remote.Config{
 				Command: []string{self, asEngine, mode}, Logger: quiet(),
-				StallTimeout: 2 * time.Second, CancelGrace: time.Second, RestartDelay: time.Millisecond, RestartLimit: 10 * time.Millisecond,
+				StallTimeout: 5 * time.Second, CancelGrace: time.Second, RestartDelay: time.Millisecond, RestartLimit: 10 * time.Millisecond,
 			})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, device.Close()) })

@@ -30,18 +30,20 @@ func TestBadPluginCostsItsAttempt(t *testing.T) {
 		Source: filepath.Join("..", "plugins", "circuits", "fault"), OutDir: dir, AllowInsecure: true, Logger: quiet(),
 	})
 	require.NoError(t, err)
-	plugins, err := host.New(host.Config{MemoryLimit: 256 << 20, SolveTimeout: 2 * time.Second, Logger: quiet()})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, plugins.Close()) })
-	r := newRigAt(t, redistest.Embedded(t).Addr())
-	r.cfg.BundleDir, r.cfg.Plugins, r.digest = dir, worker.HostPlugins(plugins), built.Digest
-	r.start()
+	workerThat := func(patience time.Duration) *rig {
+		plugins, err := host.New(host.Config{MemoryLimit: 256 << 20, SolveTimeout: patience, Logger: quiet()})
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, plugins.Close()) })
+		r := newRigAt(t, redistest.Embedded(t).Addr())
+		r.cfg.BundleDir, r.cfg.Plugins, r.digest = dir, worker.HostPlugins(plugins), built.Digest
+		return r.start()
+	}
+	r := workerThat(time.Minute)
 
 	var n byte
 	for _, f := range []struct{ message, code, reason string }{
 		{"crash", "plugin_crashed", "the plugin's process ended with status 3, after printing: fault: it ends now"},
 		{"memory", "plugin_crashed", "(it may use 256 MiB)"},
-		{"hang", "plugin_timeout", "and no more time for it; the plugin's process was ended"},
 		{"wrong-output", "plugin_bad_solution", "public wire 3 (output 0) is not the task's"},
 	} {
 		n++
@@ -51,6 +53,12 @@ func TestBadPluginCostsItsAttempt(t *testing.T) {
 		require.Contains(t, failed.Message, f.reason)
 		require.True(t, failed.Retry)
 	}
+	hasty := workerThat(2 * time.Second)
+	hung := hasty.faultJob(1, built.Manifest.VKID, "hang")
+	hasty.send(hung)
+	failed := hasty.fails(hung, "plugin_timeout").Error
+	require.Contains(t, failed.Message, "and no more time for it; the plugin's process was ended")
+	require.True(t, failed.Retry)
 	good := r.faultJob(n+1, built.Manifest.VKID, string(fault.Honest))
 	r.send(good)
 	require.Equal(t, []uint64{'h'}, numbers(r.await(good, wire.ResultProved).ProofEnvelope.Outputs))

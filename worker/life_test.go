@@ -17,15 +17,21 @@ import (
 // gate holds solves until they are let go, whatever their context says: a
 // plugin that takes its time to die.
 type gate struct {
-	entered chan host.Task
+	entered chan held
 	ended   chan error // what the context said when the solve was let go
 	leave   chan struct{}
 }
 
+// held is a solve at the gate.
+type held struct {
+	host.Task
+	ctx context.Context
+}
+
 func newGate(r *rig) *gate {
-	g := &gate{entered: make(chan host.Task, 100), ended: make(chan error, 100), leave: make(chan struct{})}
+	g := &gate{entered: make(chan held, 100), ended: make(chan error, 100), leave: make(chan struct{})}
 	r.plugins.before = func(ctx context.Context, task host.Task) error {
-		g.entered <- task
+		g.entered <- held{task, ctx}
 		select {
 		case <-g.leave:
 		case <-r.over:
@@ -37,6 +43,17 @@ func newGate(r *rig) *gate {
 		return nil
 	}
 	return g
+}
+
+// cancelProcessing has Asynq cancel a job, once the worker listens for that: it
+// begins to after it takes its first jobs.
+func (r *rig) cancelProcessing(job *wire.Job) {
+	r.t.Helper()
+	r.eventually("the worker listens for cancellations", func() bool {
+		listening, err := r.redis.PubSubNumSub(r.t.Context(), "asynq:cancel").Result()
+		return err == nil && listening["asynq:cancel"] > 0
+	})
+	require.NoError(r.t, r.inspect.CancelProcessing(id(job)))
 }
 
 func TestDuplicateDeliveryIsWorkedOnOnce(t *testing.T) {
@@ -82,6 +99,7 @@ func TestStoppedAttemptIsDroppedBeforeItStarts(t *testing.T) {
 func TestStopKeyEndsARunningAttempt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.cfg.Beat = 50 * time.Millisecond
 	r.plugins.before = func(ctx context.Context, task host.Task) error {
 		<-ctx.Done()
 		return &host.Error{Code: host.CodeCanceled, Plugin: "counting", Task: task.ID, Err: context.Cause(ctx)}
@@ -107,7 +125,7 @@ func TestSlotIsHeldUntilThePluginIsGone(t *testing.T) {
 	r.send(first)
 	<-g.entered
 	r.send(second)
-	require.NoError(t, r.inspect.CancelProcessing(id(first)))
+	r.cancelProcessing(first)
 	r.eventually("Asynq hands out the second", func() bool { return r.seen(worker.EventTaken) == 2 })
 	require.Never(t, func() bool { return r.plugins.count() > 1 }, 300*time.Millisecond, 5*time.Millisecond, "the first plugin still has the slot")
 	require.Empty(t, r.results())
@@ -130,7 +148,7 @@ func TestCancelledAndStoppedAttemptIsNotReported(t *testing.T) {
 	r.send(job)
 	<-g.entered
 	require.NoError(t, r.redis.Set(t.Context(), wire.StopKey(id(job)), 1, time.Hour).Err())
-	require.NoError(t, r.inspect.CancelProcessing(id(job)))
+	r.cancelProcessing(job)
 	close(g.leave)
 	<-g.ended
 	r.eventually("it is dropped", func() bool { return r.seen(worker.EventDropped) >= 1 || len(r.results()) > 1 })
@@ -189,12 +207,13 @@ func TestDrainCancelsWhatTakesTooLong(t *testing.T) {
 	r.start()
 	job := r.job(1)
 	r.send(job)
-	<-g.entered
+	solving := <-g.entered
 	stopped := make(chan struct{})
 	go func() {
 		r.unit.Stop()
 		close(stopped)
 	}()
+	<-solving.ctx.Done() // the stop has reached it
 	select {
 	case <-stopped:
 		t.Fatal("the worker ended while its plugin lived")
