@@ -92,6 +92,7 @@ func TestDutiesHoldNothingUp(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	e.chain.self.Idle = true
+	e.cfg.LostAfter = soon
 	slow := e.slowDown(func(call scheduler.Call) bool { return call.Kind == scheduler.CallResume })
 	defer close(slow.over)
 	e.start(t)

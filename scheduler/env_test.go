@@ -50,7 +50,8 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	patience     = 30 * time.Second
+	patience     = 2 * time.Minute        // what only a hang exceeds
+	soon         = 150 * time.Millisecond // after which silent workers are lost where a test is about them
 	tick         = 5 * time.Millisecond
 	payloadLimit = 31
 	batchSize    = 4
@@ -144,7 +145,7 @@ func newWorld(t testingT, dir string) *env {
 	}
 	e.cfg = scheduler.Config{
 		Chain: e.chain, Dispatcher: e.queue, Prover: me, DB: filepath.Join(dir, "scheduler.db"),
-		LostAfter: 150 * time.Millisecond, RetryMin: 10 * time.Millisecond, RetryMax: 50 * time.Millisecond,
+		LostAfter: patience, RetryMin: 10 * time.Millisecond, RetryMax: 50 * time.Millisecond,
 		Poll: 20 * time.Millisecond, ChainPoll: 10 * time.Millisecond, DutyPoll: 20 * time.Millisecond,
 		FetchTries: 3, Attempts: 3, Observe: e.observe, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}

@@ -26,17 +26,18 @@ func attempts(t *testing.T, s *scheduler.Scheduler, id wire.Hash) []scheduler.At
 func TestLostWorkerIsReplaced(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
+	e.cfg.LostAfter = soon
 	s, _ := e.start(t)
 	id := e.mine(t, me)
 	first := e.take(t)
 	e.queue.Report(solvedResult(first)) // and falls silent
+	e.queue.Beat(e.jobID(id, 2), patience)
 	second := e.take(t)
 	require.EqualValues(t, 2, second.Attempt)
 	require.Equal(t, scheduler.AttemptLost, attempts(t, s, id)[0])
-	require.True(t, e.queue.Stopped(e.jobID(id, 1)))
+	require.Eventually(t, func() bool { return e.queue.Stopped(e.jobID(id, 1)) }, patience, tick)
 	require.Eventually(t, func() bool { return chainStatus(t, s, e, id) == scheduler.ChainAccepted }, patience, tick,
 		"that the circuit solves is known from the lost attempt")
-	e.queue.Beat(e.jobID(id, 2), patience)
 	e.queue.Report(e.provedResult(t, second))
 	detail := await(t, s, id, scheduler.Settled)
 	require.Contains(t, states(detail.History), scheduler.Fetched)
@@ -46,11 +47,12 @@ func TestLostWorkerIsReplaced(t *testing.T) {
 func TestProofOfALostAttemptCounts(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
+	e.cfg.LostAfter = soon
 	s, _ := e.start(t)
 	id := e.mine(t, me)
 	first := e.take(t)
-	second := e.take(t)
 	e.queue.Beat(e.jobID(id, 2), patience)
+	second := e.take(t)
 	e.queue.Report(e.provedResult(t, first))
 	await(t, s, id, scheduler.Settled)
 	require.Eventually(t, func() bool { return e.queue.Stopped(e.jobID(id, 2)) }, patience, tick, "the second attempt is not needed")
@@ -63,16 +65,18 @@ func TestProofOfALostAttemptCounts(t *testing.T) {
 func TestBeatingWorkerIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
+	e.cfg.LostAfter = soon
 	e.start(t)
 	id := e.mine(t, me)
-	e.take(t)
 	e.queue.Beat(e.jobID(id, 1), patience)
+	e.take(t)
 	require.Never(t, func() bool { return e.queue.Take() != nil }, 3*e.cfg.LostAfter, tick)
 }
 
 func TestWaitingJobIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
+	e.cfg.LostAfter = soon
 	s, _ := e.start(t)
 	id := e.mine(t, me)
 	await(t, s, id, scheduler.Dispatched)
@@ -82,10 +86,11 @@ func TestWaitingJobIsLeftAlone(t *testing.T) {
 func TestSilenceOfTheQueueIsNotTheWorkers(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
+	e.cfg.LostAfter = soon
 	s, _ := e.start(t)
 	id := e.mine(t, me)
-	job := e.take(t)
 	e.queue.Beat(e.jobID(id, 1), patience)
+	job := e.take(t)
 	e.queue.SetDown(errOffline)
 	require.Never(t, func() bool { return len(attempts(t, s, id)) != 1 }, 3*e.cfg.LostAfter, tick)
 	e.queue.SetDown(nil)
@@ -96,6 +101,7 @@ func TestSilenceOfTheQueueIsNotTheWorkers(t *testing.T) {
 func TestWipedQueueIsFilledFromTheStore(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
+	e.cfg.LostAfter = soon
 	s, _ := e.start(t)
 	var all []wire.Hash
 	for range 3 {

@@ -92,7 +92,6 @@ func TestManyTasksSettleOnceEachAndAreAcceptedInBatches(t *testing.T) {
 	t.Parallel()
 	const tasks = 10
 	e := newEnv(t)
-	e.cfg.LostAfter = patience // jobs are held while they are collected
 	s, _ := e.start(t)
 	var ids []wire.Hash
 	for range tasks {

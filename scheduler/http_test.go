@@ -158,7 +158,7 @@ func TestHealthTellsWhoDoesNotAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := newEnv(t)
-			e.cfg.SilentAfter, e.cfg.LostAfter = 300*time.Millisecond, patience
+			e.cfg.SilentAfter = 300 * time.Millisecond
 			s, _ := e.start(t)
 			id := e.mine(t, me)
 			await(t, s, id, scheduler.Dispatched)

@@ -20,6 +20,7 @@ func TestRestartInEveryState(t *testing.T) {
 		t.Run(string(state), func(t *testing.T) {
 			t.Parallel()
 			e := newEnv(t)
+			e.cfg.LostAfter = soon
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			e.watch = func(event scheduler.Event) {
@@ -98,6 +99,7 @@ func TestRestartWithReceiptsLost(t *testing.T) {
 func TestReturnAfterEveryDeadlinePassed(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
+	e.cfg.LostAfter = soon
 	s, stop := e.start(t)
 	offered, accepted := e.mine(t, me), e.mine(t, me)
 	await(t, s, offered, scheduler.Dispatched)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,9 +73,12 @@ func bench(t *testing.T, addr string, embedded bool, wipe func()) *dispatchertes
 	}
 }
 
-// take runs a worker's server until it has one job, or none for a while. The
-// server lives on until done.
+// take runs a worker's server until it has one job, or none waits. The server
+// lives on until done.
 func take(t testing.TB, opt asynq.RedisConnOpt) (*wire.Job, func()) {
+	inspect := asynq.NewInspector(opt)
+	defer func() { assert.NoError(t, inspect.Close()) }()
+	_, others := counts(t, inspect)
 	jobs, finish := make(chan *wire.Job, 1), make(chan struct{})
 	server := asynq.NewServer(opt, asynq.Config{
 		Concurrency: 1, Queues: map[string]int{wire.JobQueue: 1}, TaskCheckInterval: 10 * time.Millisecond, LogLevel: asynq.FatalLevel,
@@ -97,13 +101,32 @@ func take(t testing.TB, opt asynq.RedisConnOpt) (*wire.Job, func()) {
 		}
 	}
 	t.Cleanup(stop)
-	select {
-	case job := <-jobs:
-		return job, stop
-	case <-time.After(400 * time.Millisecond):
-		stop()
-		return nil, func() {}
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case job := <-jobs:
+			return job, stop
+		case <-look.C:
+		}
+		if waiting, taken := counts(t, inspect); waiting == 0 && taken <= others {
+			stop()
+			return nil, func() {}
+		}
 	}
+}
+
+// counts are the jobs that wait and that workers have.
+func counts(t testing.TB, inspect *asynq.Inspector) (waiting, taken int) {
+	t.Helper()
+	queues, err := inspect.Queues()
+	require.NoError(t, err)
+	if !slices.Contains(queues, wire.JobQueue) {
+		return 0, 0
+	}
+	info, err := inspect.GetQueueInfo(wire.JobQueue)
+	require.NoError(t, err)
+	return info.Pending, info.Active
 }
 
 func report(t testing.TB, opt asynq.RedisConnOpt, r wire.Result) {
@@ -179,5 +202,5 @@ func TestQueueSurvivesARestartOfTheServer(t *testing.T) {
 	require.Eventually(t, func() bool {
 		s, err := q.Status(t.Context(), job.ID())
 		return err == nil && s.Pending
-	}, 20*time.Second, 20*time.Millisecond)
+	}, 2*time.Minute, 20*time.Millisecond)
 }
