@@ -68,7 +68,7 @@ func awaitReceipt(t *testing.T, c *ethclient.Client, h common.Hash) *types.Recei
 		var err error
 		r, err = c.TransactionReceipt(t.Context(), h)
 		return err == nil
-	}, 20*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	return r
 }
 
@@ -80,12 +80,14 @@ func TestSealsPendingOncePerSecondByTheClock(t *testing.T) {
 	c := dial(t, d.URL())
 	last := uint64(0)
 	for nonce := range uint64(3) {
+		sent := time.Now().Unix()
 		tx, _ := pay(t, c, nonce)
 		r := awaitReceipt(t, c, tx.Hash())
 		h, err := c.HeaderByHash(t.Context(), r.BlockHash)
 		require.NoError(t, err)
 		require.Greater(t, h.Time, last)
-		require.InDelta(t, time.Now().Unix(), h.Time, 2)
+		require.GreaterOrEqual(t, int64(h.Time), sent-1, "a block under way may take it in")
+		require.LessOrEqual(t, int64(h.Time), time.Now().Unix()+1)
 		last = h.Time
 	}
 	n, err := c.BlockNumber(t.Context())
@@ -100,7 +102,7 @@ func TestSealsEmptyBlocks(t *testing.T) {
 	require.Eventually(t, func() bool {
 		n, err := c.BlockNumber(t.Context())
 		return err == nil && n >= 2
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }
 
 func TestConfigRefused(t *testing.T) {
@@ -421,7 +423,7 @@ func TestFullBlockOfManySenders(t *testing.T) {
 	require.Eventually(t, func() bool {
 		b, err := c.BalanceAt(t.Context(), common.Address{7}, nil)
 		return err == nil && b.Cmp(big.NewInt(int64(keys))) == 0
-	}, 10*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }
 
 // TestKilledAtEveryFailpoint: what was seen is there after a death at any

@@ -85,7 +85,7 @@ func (b *bench) prepare(t *testing.T, what string, counter common.Address, child
 		b.foreign(t, b.stuck(t, counter, "call/0").Nonce, common.Address{1})
 	case "reopen":
 		require.NoError(t, child("", 2))
-		require.NoError(t, b.net.Reorg(1))
+		b.reorg(t, b.lastFull(t))
 		return 3 // so that the child stays until the lost one is back
 	case "forget": // what failed goes, and its key may be used for a good call
 		m, stop := start(t, b.config())
@@ -97,11 +97,24 @@ func (b *bench) prepare(t *testing.T, what string, counter common.Address, child
 		require.NoError(t, err)
 		b.foreign(t, 1, common.Address{1})
 		require.NoError(t, child("", 1))
-		head, err := b.client.BlockNumber(t.Context())
-		require.NoError(t, err)
-		require.NoError(t, b.net.Reorg(head-before))
+		b.reorg(t, before+1)
 	}
 	return 2
+}
+
+// lastFull is the number of the last block with transactions.
+func (b *bench) lastFull(t *testing.T) uint64 {
+	t.Helper()
+	number, err := b.client.BlockNumber(t.Context())
+	require.NoError(t, err)
+	for {
+		block, err := b.client.BlockByNumber(t.Context(), new(big.Int).SetUint64(number))
+		require.NoError(t, err)
+		if len(block.Transactions()) > 0 {
+			return number
+		}
+		number--
+	}
 }
 
 // TestKilledAtEveryFailpoint: the calls are made once each whatever moment the
