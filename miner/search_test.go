@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/big"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -154,7 +155,7 @@ func TestSearchStopsSoon(t *testing.T) {
 			_, _, err := Search(ctx, Job{Target: big.NewInt(1)}, workers, &hashes)
 			ended <- err
 		}()
-		require.Eventually(t, func() bool { return hashes.Load() > 0 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return hashes.Load() > 0 }, time.Minute, time.Millisecond)
 		cancel()
 		tried := hashes.Load()
 		require.ErrorIs(t, <-ended, context.Canceled)
@@ -163,8 +164,8 @@ func TestSearchStopsSoon(t *testing.T) {
 }
 
 // TestChunkIsShort: a search must end within 50 ms, so a chunk may take half of
-// that. The shortest of several is what the code takes; the others are what
-// else the machine had to do.
+// that. What counts is the processor's time, the shortest of several: the rest is
+// what else the machine had to do. It runs alone, as the time is the process's.
 func TestChunkIsShort(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes hashing many times slower")
@@ -172,12 +173,20 @@ func TestChunkIsShort(t *testing.T) {
 	for _, k := range kernels() {
 		s, least := k.make(wire.Header{Version: 0x20000000}), time.Hour
 		for range 20 {
-			at := time.Now()
+			before := processorTime(t)
 			s.scan(0, chunk, 0)
-			least = min(least, time.Since(at))
+			least = min(least, processorTime(t)-before)
 		}
 		require.Less(t, least, 25*time.Millisecond, k.name)
 	}
+}
+
+// processorTime is what the process has used so far.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func BenchmarkScan(b *testing.B) {

@@ -75,11 +75,13 @@ func TestMessagesBecomeSettledTasks(t *testing.T) {
 func TestPartialBatchWaits(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.chain.change(1, func(p *fakeProject) { p.MaxWait = 1 })
+	r.chain.change(1, func(p *fakeProject) { p.MaxWait = 3600 })
+	r.caughtUp()
 	d := newDevice(t, wire.SchemeEd25519, 1)
 	full := r.sendMany(d, 1, 5)
 	r.reaches(stateBatched, full[:4]...)
 	require.Equal(t, statePending, r.state(full[4]).State)
+	r.chain.change(1, func(p *fakeProject) { p.MaxWait = 1 })
 	r.reaches(stateBatched, full[4])
 }
 

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRate(t *testing.T) {
 	t.Parallel()
-	report, err := mining.Run(t.Context(), mining.Config{Workers: []int{1, 2}, Time: 30 * time.Millisecond, Runs: 2})
+	report, err := mining.Run(t.Context(), mining.Config{Workers: []int{1, 2}, Time: 150 * time.Millisecond, Runs: 2})
 	require.NoError(t, err)
 	require.Len(t, report.Results, 2)
 	for i, r := range report.Results {

@@ -83,7 +83,7 @@ func TestFaultsEndTheProcessAndTheNextProofGoesThrough(t *testing.T) {
 			require.ErrorContains(t, err, want)
 			require.ErrorContains(t, err, strconv.Itoa(before.PID))
 			require.Less(t, len(err.Error()), 1500)
-			require.Eventually(t, func() bool { return !running(before.PID) }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return !running(before.PID) }, time.Minute, time.Millisecond)
 			require.ErrorIs(t, e.State().LastFailure, gpu.ErrDevice)
 
 			requireProof(t, e)
@@ -318,7 +318,7 @@ func TestNothingIsLeft(t *testing.T) {
 	for range 3 {
 		round()
 	}
-	require.Equal(t, files, descriptors(t))
+	require.Eventually(t, func() bool { return descriptors(t) <= files }, time.Minute, 5*time.Millisecond)
 	require.NoError(t, goleak.Find(others))
 }
 
@@ -343,7 +343,7 @@ func TestKilledWorkerLeavesNoEngine(t *testing.T) {
 	require.True(t, running(pid))
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { return !running(pid) }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !running(pid) }, time.Minute, 5*time.Millisecond)
 }
 
 func TestEngineStartedByHandSaysWhatItIs(t *testing.T) {
