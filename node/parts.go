@@ -15,8 +15,6 @@ import (
 	"github.com/gristmill-zk/gristmill/chain/txmgr"
 	"github.com/gristmill-zk/gristmill/internal/embedredis"
 	"github.com/gristmill-zk/gristmill/miner"
-	"github.com/gristmill-zk/gristmill/plugins/host"
-	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/scheduler"
 	"github.com/gristmill-zk/gristmill/scheduler/queue"
 	"github.com/gristmill-zk/gristmill/sequencer"
@@ -166,7 +164,7 @@ const embeddedLostAfter = 4 * time.Second
 type workerParts struct {
 	redis   asynq.RedisClientOpt
 	engines Engines
-	sandbox sandbox.Mode
+	plugins Plugins
 	name    string
 	drain   time.Duration // 0: the worker's default
 	// insecure takes bundles with keys that one machine made by itself.
@@ -198,11 +196,10 @@ func startWorker(ctx context.Context, g *group, p workerParts) error {
 	if err := p.engines.open(g, &cfg); err != nil {
 		return err
 	}
-	plugins, err := host.New(host.Config{Slots: cfg.Slots, Sandbox: p.sandbox, Logger: g.opts.Logger})
+	plugins, err := p.plugins.open(g, cfg.Slots, g.opts.Logger)
 	if err != nil {
 		return err
 	}
-	g.onClose(plugins.Close)
 	cfg.Plugins = worker.HostPlugins(plugins)
 	w, err := worker.New(cfg)
 	if err != nil {

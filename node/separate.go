@@ -11,7 +11,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/gristmill-zk/gristmill/chain"
-	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -128,9 +127,8 @@ type WorkerOptions struct {
 	Redis string
 	Name  string
 	Drain time.Duration
-	// Sandbox is what to do about layers that this machine lacks; empty is
-	// sandbox.BestEffort.
-	Sandbox sandbox.Mode
+	// Plugins says how circuits are run.
+	Plugins Plugins
 	// AllowInsecure takes circuits whose keys one machine made by itself. The
 	// data directory of a local deployment made its own, and always takes them.
 	AllowInsecure bool
@@ -141,7 +139,7 @@ type WorkerOptions struct {
 
 // RunWorker runs a worker until ctx ends and its tasks are drained.
 func RunWorker(ctx context.Context, opts WorkerOptions) error {
-	if err := opts.Engines.validate(); err != nil {
+	if err := errors.Join(opts.Engines.validate(), opts.Plugins.validate()); err != nil {
 		return err
 	}
 	return serve(ctx, opts.RoleOptions, "worker", func(ctx context.Context, g *group) (string, error) {
@@ -154,7 +152,7 @@ func RunWorker(ctx context.Context, opts WorkerOptions) error {
 			return "", err
 		}
 		parts := workerParts{
-			redis: redis, engines: opts.Engines, sandbox: opts.Sandbox, name: opts.Name, drain: opts.Drain,
+			redis: redis, engines: opts.Engines, plugins: opts.Plugins, name: opts.Name, drain: opts.Drain,
 			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{}, trust: opts.Trust,
 		}
 		if err := startWorker(ctx, g, parts); err != nil {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 
 	"github.com/gristmill-zk/gristmill/chain"
 	"github.com/gristmill-zk/gristmill/miner"
-	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 	"github.com/gristmill-zk/gristmill/scheduler"
 	"github.com/gristmill-zk/gristmill/sequencer"
 	"github.com/gristmill-zk/gristmill/wire"
@@ -25,12 +25,12 @@ type LocalOptions struct {
 	SchedulerListen string
 	Redis           string // host:port or URL; empty: a queue in the process
 	Engines         Engines
-	Sandbox         sandbox.Mode // empty: sandbox.BestEffort
-	Threads         int          // of the miner; 0: one per core
-	Plugin          string       // the meter circuit's binary; empty: found or built
-	Mining          Mining       // first start only
-	Terms           Terms        // of the meter project, first start only
-	Trust           string       // file of the allow-list of bundles; empty: what the chain names
+	Plugins         Plugins
+	Threads         int    // of the miner; 0: one per core
+	Plugin          string // the meter circuit's binary; empty: found or built
+	Mining          Mining // first start only
+	Terms           Terms  // of the meter project, first start only
+	Trust           string // file of the allow-list of bundles; empty: what the chain names
 }
 
 // UpOptions is `gristmill up`.
@@ -97,7 +97,7 @@ func startLocal(ctx context.Context, g *group, opts LocalOptions, watch observer
 		return nil, err
 	}
 	l := &local{opts: opts, from: map[string]chain.Sender{}}
-	if err := opts.Engines.validate(); err != nil {
+	if err := errors.Join(opts.Engines.validate(), opts.Plugins.validate()); err != nil {
 		return nil, err
 	}
 	if opts.Redis != "" {
@@ -180,7 +180,7 @@ func (l *local) startRoles(watch observers) func(context.Context, *group) error 
 				return err
 			}
 		}
-		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, sandbox: l.opts.Sandbox, name: "local", insecure: true, trust: l.opts.Trust, observe: watch.worker}); err != nil {
+		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, plugins: l.opts.Plugins, name: "local", insecure: true, trust: l.opts.Trust, observe: watch.worker}); err != nil {
 			return err
 		}
 		return startMiner(ctx, g, miner.Source(l.sequencer), l.opts.Threads, watch.rate)

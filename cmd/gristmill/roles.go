@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gristmill-zk/gristmill/node"
+	"github.com/gristmill-zk/gristmill/plugins/host"
 	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 )
 
@@ -280,6 +281,13 @@ func engineFlags(flags *pflag.FlagSet, e *node.Engines) {
 	flags.IntVar(&e.Slots, "slots", e.Slots, "tasks worked on at once (0: as many as keep the engines busy)")
 }
 
+// pluginFlags are those of every process that works on tasks with plugins.
+func pluginFlags(flags *pflag.FlagSet, p *node.Plugins) {
+	sandboxFlag(flags, &p.Sandbox)
+	flags.DurationVar(&p.Time, "plugin-time", 0, "how long a plugin may take to solve one task before its process is ended and the attempt fails (0: "+host.DefaultSolveTimeout.String()+"); one that hangs keeps a slot for as long")
+	flags.Int64Var(&p.Memory, "plugin-memory", 0, "writable memory of one plugin process in bytes (0: half of the machine's, at most 16 GiB)")
+}
+
 // sandboxFlag is for commands that run plugins.
 func sandboxFlag(flags *pflag.FlagSet, mode *sandbox.Mode) {
 	flags.TextVar(mode, "sandbox", sandbox.BestEffort, "what to do when this machine lacks layers of the plugins' sandbox: best-effort (run plugins with those there are), require (refuse to start, naming what is missing) or off (no layer; plugins may do what this user may do); gristmill doctor shows the layers")
@@ -312,7 +320,7 @@ processor; an engine that is asked for and not there is an error.`,
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Redis, "redis", "", redisHelp+" (default: the node running on the data directory)")
 	engineFlags(flags, &opts.Engines)
-	sandboxFlag(flags, &opts.Sandbox)
+	pluginFlags(flags, &opts.Plugins)
 	flags.StringVar(&opts.Name, "name", "", "what this worker is called (default: the host's name)")
 	flags.BoolVar(&opts.AllowInsecure, "allow-insecure-keys", false, "take circuits whose keys one machine made by itself (always, on a local deployment's own data directory)")
 	flags.StringVar(&opts.Trust, "trust", "", trustHelp)

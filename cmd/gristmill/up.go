@@ -14,7 +14,7 @@ func localFlags(flags *pflag.FlagSet, o *node.LocalOptions) {
 	flags.StringVar(&o.SchedulerListen, "scheduler-listen", o.SchedulerListen, "address of the prover's data and status API")
 	flags.StringVar(&o.Redis, "redis", "", redisHelp+" (default: one inside the process)")
 	engineFlags(flags, &o.Engines)
-	sandboxFlag(flags, &o.Sandbox)
+	pluginFlags(flags, &o.Plugins)
 	flags.IntVar(&o.Threads, "threads", o.Threads, "mining threads (0: one per core)")
 	flags.StringVar(&o.Plugin, "meter-plugin", "", "the meter circuit's plugin binary (default: plugins/meter next to this program, else built from its source; first start only)")
 	flags.StringVar(&o.Trust, "trust", "", trustHelp)

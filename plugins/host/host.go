@@ -16,6 +16,9 @@ import (
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
+// DefaultSolveTimeout is how long a solve may take if nothing else is said.
+const DefaultSolveTimeout = 10 * time.Minute
+
 // Config says how plugins are run.
 type Config struct {
 	// Slots is how many solves may run at a time, over all circuits. Each needs
@@ -31,7 +34,7 @@ type Config struct {
 	StartTimeout time.Duration
 
 	// SolveTimeout bounds a solve whose context has no earlier deadline, from
-	// when it has a slot. Defaults to 10 min.
+	// when it has a slot. Defaults to DefaultSolveTimeout.
 	SolveTimeout time.Duration
 
 	// IdleTimeout is how long a process without work is kept. Defaults to 5 min.
@@ -64,7 +67,7 @@ func (c Config) withDefaults() Config {
 		c.StartTimeout = time.Minute
 	}
 	if c.SolveTimeout == 0 {
-		c.SolveTimeout = 10 * time.Minute
+		c.SolveTimeout = DefaultSolveTimeout
 	}
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = 5 * time.Minute
