@@ -50,6 +50,7 @@ type process struct {
 	words    *lastWords
 	eviction *time.Timer // runs while the process is idle
 	resident uint64      // bytes of memory that it had when it became idle
+	stopped  bool
 }
 
 // startProcess starts the plugin and makes sure it is the bundle's circuit.
@@ -208,6 +209,9 @@ func (p *process) solve(ctx context.Context, t Task) (*Solution, Code, error) {
 		return nil, CodeStart, fmt.Errorf("random ticket: %w", err)
 	}
 	defer func() {
+		if p.stopped {
+			return // and the solution is gone with it
+		}
 		if err := wipe(p.solution, h.Size()); err != nil {
 			p.circuit.host.cfg.Logger.WarnContext(ctx, "a solution stays in memory until its process ends", slog.Any("error", err))
 		}
@@ -347,5 +351,6 @@ func (p *process) stop() {
 		p.runner.ClosePipes()
 	}
 	p.circuit.host.keepTrack(p, false)
+	p.stopped = true
 	_ = p.solution.Close()
 }
