@@ -44,3 +44,22 @@ func TestTaskListIgnoresTheSecondLeafOfATask(t *testing.T) {
 		})
 	}
 }
+
+func TestAttemptInALine(t *testing.T) {
+	t.Parallel()
+	a := ProverAttempt{Number: 2, State: "failed", Worker: "rig-1", Reason: "plugin_timeout: no solution after 3s", Progress: "assign; hang: hanging"}
+	require.Equal(t, "failed on worker rig-1: plugin_timeout: no solution after 3s (assign; hang: hanging)", a.String())
+	require.Equal(t, "sent", ProverAttempt{Number: 3, State: "sent"}.String())
+}
+
+func TestPluginLimitsNameTheirFlag(t *testing.T) {
+	t.Parallel()
+	for flag, p := range map[string]Plugins{
+		"--plugin-time":   {Time: -1},
+		"--plugin-memory": {Memory: 1 << 20},
+	} {
+		require.ErrorContains(t, p.validate(), flag)
+	}
+	require.NoError(t, (&Plugins{}).validate())
+	require.NoError(t, (&Plugins{Time: 1, Memory: leastPluginMemory}).validate())
+}

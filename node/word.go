@@ -12,6 +12,34 @@ type ProverWord struct {
 	State   string `json:"state"`
 	Attempt uint32 `json:"attempt"`
 	Reason  string `json:"reason"`
+	// Attempts are the tries so far, the oldest first.
+	Attempts []ProverAttempt `json:"attempts"`
+}
+
+// ProverAttempt is one try of a prover's at a task.
+type ProverAttempt struct {
+	Number uint32 `json:"attempt"`
+	State  string `json:"state"`
+	Worker string `json:"worker"`
+	// Reason is why it failed; Progress what it has come to in the words of its
+	// worker and plugin.
+	Reason   string `json:"reason"`
+	Progress string `json:"progress"`
+}
+
+// String is a line for people, without the number.
+func (a ProverAttempt) String() string {
+	text := a.State
+	if a.Worker != "" {
+		text += " on worker " + a.Worker
+	}
+	if a.Reason != "" {
+		text += ": " + a.Reason
+	}
+	if a.Progress != "" {
+		text += " (" + a.Progress + ")"
+	}
+	return text
 }
 
 // proverPatience is how long a scheduler may take to answer what only serves a

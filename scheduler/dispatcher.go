@@ -33,6 +33,9 @@ type JobStatus struct {
 	Pending bool
 	// Beating: a worker has shown within the last seconds that it is on it.
 	Beating bool
+	// Progress is what that worker says of its work, for people; at most
+	// wire.MaxProgress bytes.
+	Progress string
 }
 
 // Alive says whether the job will be, or is being, worked on.

@@ -24,7 +24,9 @@ type reconciler struct {
 	// missing is since when an attempt is seen neither waiting nor beating. It
 	// starts anew with the process and while the queue cannot be asked, so
 	// that silence of ours is not taken for a worker's.
-	missing  map[attemptID]time.Time
+	missing map[attemptID]time.Time
+	// told is what the store has of the progress of attempts that run.
+	told     map[attemptID]string
 	nextTrim time.Time
 }
 
@@ -46,7 +48,7 @@ func (r *reconciler) checkAttempts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen := make(map[attemptID]time.Time, len(tasks))
+	seen, progress := make(map[attemptID]time.Time, len(tasks)), make(map[attemptID]string, len(tasks))
 	for _, t := range tasks {
 		id := attemptID{t.ID, t.Attempt}
 		status, err := r.queue.Status(ctx, r.jobID(id.task, id.number))
@@ -55,6 +57,9 @@ func (r *reconciler) checkAttempts(ctx context.Context) error {
 			return fmt.Errorf("ask the queue: %w", err)
 		}
 		if status.Alive() {
+			if status.Progress != "" {
+				progress[id] = status.Progress
+			}
 			continue
 		}
 		since, ok := r.missing[id]
@@ -70,6 +75,32 @@ func (r *reconciler) checkAttempts(ctx context.Context) error {
 		}
 	}
 	r.missing = seen
+	return r.keepProgress(ctx, progress)
+}
+
+// keepProgress stores what running attempts say that they did not say before.
+func (r *reconciler) keepProgress(ctx context.Context, progress map[attemptID]string) error {
+	news := false
+	for id, text := range progress {
+		news = news || r.told[id] != text
+	}
+	if news {
+		err := r.store.update(ctx, func(tx *txn) error {
+			for id, text := range progress {
+				if r.told[id] == text {
+					continue
+				}
+				if err := tx.setProgress(id.task, id.number, text); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r.told = progress
 	return nil
 }
 

@@ -47,6 +47,11 @@ func (s *Scheduler) takeResult(ctx context.Context, r wire.Result) error {
 		if err != nil {
 			return err
 		}
+		if r.Progress != "" {
+			if err := tx.setProgress(r.TaskID, r.Attempt, r.Progress); err != nil {
+				return err
+			}
+		}
 		switch {
 		case r.Kind == wire.ResultSolved:
 			return tx.solved(task, r)

@@ -142,12 +142,12 @@ func (s *Store) Attempts(ctx context.Context, id wire.Hash) ([]Attempt, error) {
 		`SELECT `+attemptColumns+` FROM attempts WHERE task = ? ORDER BY attempt`, id[:])
 }
 
-const attemptColumns = `attempt, state, worker, reason, started_at, ended_at`
+const attemptColumns = `attempt, state, worker, reason, progress, started_at, ended_at`
 
 func scanAttempt(row scanner) (Attempt, error) {
 	var a Attempt
 	var started, ended int64
-	err := row.Scan(&a.Number, &a.State, &a.Worker, &a.Reason, &started, &ended)
+	err := row.Scan(&a.Number, &a.State, &a.Worker, &a.Reason, &a.Progress, &started, &ended)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}

@@ -105,12 +105,15 @@ const (
 
 // Attempt is one try to solve and prove a task.
 type Attempt struct {
-	Number    uint32       `json:"attempt"`
-	State     AttemptState `json:"state"`
-	Worker    string       `json:"worker"`
-	Reason    string       `json:"reason"`
-	StartedAt time.Time    `json:"started_at"`
-	EndedAt   time.Time    `json:"ended_at"`
+	Number uint32       `json:"attempt"`
+	State  AttemptState `json:"state"`
+	Worker string       `json:"worker"`
+	Reason string       `json:"reason"`
+	// Progress is what it has come to in the words of its worker and plugin, the
+	// newest last; for people.
+	Progress  string    `json:"progress"`
+	StartedAt time.Time `json:"started_at"`
+	EndedAt   time.Time `json:"ended_at"`
 }
 
 // AttemptState is how one attempt fares.

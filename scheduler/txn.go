@@ -124,6 +124,12 @@ func (t *txn) setAttempt(id wire.Hash, number uint32, state AttemptState, worker
 WHERE task = ? AND attempt = ?`, state, worker, worker, reason, ended, id[:], number)
 }
 
+// setProgress notes what a running attempt has come to.
+func (t *txn) setProgress(id wire.Hash, number uint32, progress string) error {
+	return t.exec(`UPDATE attempts SET progress = ? WHERE task = ? AND attempt = ? AND state IN (?, ?, ?)`,
+		progress, id[:], number, AttemptNew, AttemptSent, AttemptSolved)
+}
+
 func (t *txn) setPosition(position []byte) error {
 	return t.exec(`INSERT INTO meta (key, value) VALUES ('position', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, position)
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"net/url"
+	"strings"
 )
 
 const (
@@ -158,6 +159,18 @@ type WorkError struct {
 // Error implements error.
 func (e *WorkError) Error() string { return e.Code + ": " + e.Message }
 
+// MaxProgress bounds what is told of an attempt's progress, in bytes.
+const MaxProgress = 1500
+
+// CutProgress makes a text one that a result may have: valid UTF-8 of at most
+// MaxProgress bytes.
+func CutProgress(text string) string {
+	if len(text) > MaxProgress {
+		text = text[:MaxProgress]
+	}
+	return strings.ToValidUTF8(text, "")
+}
+
 // maxErrorMessage bounds what a worker may say about a failure.
 const maxErrorMessage = 4096
 
@@ -173,6 +186,9 @@ type Result struct {
 	// ProofEnvelope is set when Kind is proved, Error when it is failed.
 	ProofEnvelope *ProofEnvelope `json:"proof_envelope,omitempty"`
 	Error         *WorkError     `json:"error,omitempty"`
+	// Progress is what the attempt has come to in the words of worker and plugin,
+	// the newest last; for people, at most MaxProgress bytes.
+	Progress string `json:"progress,omitempty"`
 	// At is when the worker reported, milliseconds since 1970 by its clock.
 	At int64 `json:"at"`
 }
@@ -207,6 +223,9 @@ func (r *Result) Validate() error {
 	}
 	if err := checkName("worker", r.Worker); err != nil {
 		return err
+	}
+	if len(r.Progress) > MaxProgress {
+		return reject(RejectTooBig, "progress", "has %d bytes, the most is %d", len(r.Progress), MaxProgress)
 	}
 	if r.At < 0 {
 		return reject(RejectMalformed, "at", "%d is before 1970", r.At)

@@ -54,7 +54,8 @@ func IsResultQueue(name string) bool {
 	return strings.HasPrefix(name, resultPrefix) && len(name) <= maxQueueName
 }
 
-// BeatKey is the key that exists while a worker is on the job with that id.
+// BeatKey is the key that exists while a worker is on the job with that id. Its
+// value is the attempt's progress, as a result has it.
 func BeatKey(jobID string) string { return beatPrefix + jobID }
 
 // StopKey is the key that exists once the job with that id is not wanted any

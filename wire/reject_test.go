@@ -259,6 +259,7 @@ func envelopeRejects() []rejectCase {
 		{wire.RejectMalformed, "proof_envelope", result(wire.ResultProved, func(r *wire.Result) { r.ProofEnvelope = nil })},
 		{wire.RejectMalformed, "proof_envelope", result(wire.ResultProved, func(r *wire.Result) { r.Attempt++ })},
 		{wire.RejectMalformed, "error", result(wire.ResultSolved, func(r *wire.Result) { r.Error = &wire.WorkError{Code: "x"} })},
+		{wire.RejectTooBig, "progress", result(wire.ResultSolved, func(r *wire.Result) { r.Progress = strings.Repeat("x", wire.MaxProgress+1) })},
 		{wire.RejectMissingField, "error.code", result(wire.ResultFailed, func(r *wire.Result) { r.Error.Code = "" })},
 		{wire.RejectMissingField, "deployment.chain_id", parse(`"chain_id":31337,`, ``)},
 		{wire.RejectUnknownField, "deployment.x", parse(`"chain_id"`, `"x":0,"chain_id"`)},

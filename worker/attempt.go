@@ -25,17 +25,20 @@ type attempt struct {
 	job *wire.Job
 	// committedBy is the device that made the solution's commitment, if any.
 	committedBy string
+	progress    *progress
 }
 
 // run makes the proof. The error is what the failed result is made of, or that
 // of sending.
 func (a *attempt) run(ctx context.Context) error {
 	started := time.Now()
+	a.progress.note("fetch data")
 	body, err := a.fetcher.fetch(ctx, a.job)
 	if err != nil {
 		return err
 	}
 	a.observe(EventFetched, time.Since(started), nil)
+	a.progress.note("open circuit")
 	circuit, err := a.bundles.get(ctx, a.job)
 	if err != nil {
 		return err
@@ -46,6 +49,7 @@ func (a *attempt) run(ctx context.Context) error {
 	}
 	defer clearSolution(solution)
 	started = time.Now()
+	a.progress.note("prove")
 	envelope, err := a.prove(ctx, circuit, solution)
 	if err != nil {
 		return err
@@ -77,7 +81,7 @@ func (a *attempt) solve(ctx context.Context, circuit *opened, body []byte) (*hos
 		failpoint.Hit("worker.solve.before")
 		solution, err = plugin.Solve(inner, host.Task{
 			ID: a.job.TaskID, Deployment: a.job.Deployment, Prover: a.job.Prover,
-			Body: body, DataCommitment: a.job.DataCommitment,
+			Body: body, DataCommitment: a.job.DataCommitment, Progress: a.progress.note,
 			Commit: func(ctx context.Context, values fr.Vector) (bn254.G1Affine, error) {
 				point, device, err := a.pool.Commit(ctx, circuit.key, 0, values)
 				if err != nil {
@@ -92,7 +96,7 @@ func (a *attempt) solve(ctx context.Context, circuit *opened, body []byte) (*hos
 			return err
 		}
 		a.observe(EventSolved, time.Since(started), nil)
-		if err := a.results.solved(a.lasting, a.job); err != nil {
+		if err := a.results.solved(a.lasting, a.job, a.progress.text()); err != nil {
 			return unsent{err}
 		}
 		return nil

@@ -13,14 +13,15 @@ import (
 )
 
 // heart keeps the key of one attempt alive in Redis from its own goroutine,
-// and ends the attempt when the scheduler's stop key appears.
+// and ends the attempt when the scheduler's stop key appears. The key's value is
+// the attempt's progress; news of that make it beat sooner.
 type heart struct {
-	redis  redis.UniversalClient
-	id     string
-	worker string
-	every  time.Duration
-	logger *slog.Logger
-	stop   context.CancelCauseFunc
+	redis    redis.UniversalClient
+	id       string
+	progress *progress
+	every    time.Duration
+	logger   *slog.Logger
+	stop     context.CancelCauseFunc
 
 	end  chan struct{}
 	gone sync.WaitGroup
@@ -34,21 +35,36 @@ func (h *heart) start(ctx context.Context) (wanted bool) {
 		h.delete(ctx)
 		return false
 	}
-	h.gone.Go(func() {
-		ticker := time.NewTicker(h.every)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-h.end:
-				return
-			case <-ticker.C:
-			}
-			if !h.beat(ctx) {
-				h.stop(errStopped)
-			}
-		}
-	})
+	h.gone.Go(func() { h.run(ctx) })
 	return true
+}
+
+// beatsForNews is how many more times news can make the heart beat in the time
+// of one beat.
+const beatsForNews = 5
+
+func (h *heart) run(ctx context.Context) {
+	ticker := time.NewTicker(h.every)
+	defer ticker.Stop()
+	pause := time.NewTimer(h.every / beatsForNews)
+	defer pause.Stop()
+	var news <-chan struct{} // nil during a pause
+	for {
+		select {
+		case <-h.end:
+			return
+		case <-pause.C:
+			news = h.progress.news
+			continue
+		case <-news:
+			news = nil
+			pause.Reset(h.every / beatsForNews)
+		case <-ticker.C:
+		}
+		if !h.beat(ctx) {
+			h.stop(errStopped)
+		}
+	}
 }
 
 // finish stops beating and deletes the key.
@@ -65,7 +81,7 @@ func (h *heart) beat(ctx context.Context) (wanted bool) {
 	defer cancel()
 	failpoint.Hit("worker.beat.set.before")
 	pipe := h.redis.Pipeline()
-	pipe.Set(ctx, wire.BeatKey(h.id), h.worker, 3*h.every)
+	pipe.Set(ctx, wire.BeatKey(h.id), h.progress.text(), 3*h.every)
 	stopped := pipe.Exists(ctx, wire.StopKey(h.id))
 	_, err := pipe.Exec(ctx)
 	failpoint.Hit("worker.beat.set.after")

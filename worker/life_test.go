@@ -79,6 +79,30 @@ func TestDuplicateDeliveryIsWorkedOnOnce(t *testing.T) {
 	require.Len(t, r.results(), 2)
 }
 
+// What the plugin says is in the attempt's key long before its next beat, and in
+// the result.
+func TestProgressIsTold(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.Beat = time.Second
+	g := newGate(r)
+	hold := r.plugins.before
+	r.plugins.before = func(ctx context.Context, task host.Task) error {
+		task.Progress("assign")
+		task.Progress("halfway")
+		return hold(ctx, task)
+	}
+	r.start()
+	job := r.job(1)
+	r.send(job)
+	<-g.entered
+	const want = "fetch data; open circuit; assign; halfway"
+	r.eventually("the key has the progress", func() bool { return r.redis.Get(t.Context(), wire.BeatKey(id(job))).Val() == want })
+	close(g.leave)
+	require.Equal(t, want, r.await(job, wire.ResultSolved).Progress)
+	require.Empty(t, r.await(job, wire.ResultProved).Progress)
+}
+
 func TestStoppedAttemptIsDroppedBeforeItStarts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -36,9 +36,10 @@ type results struct {
 // send queues one result of an attempt, trying for the time that the
 // configuration gives. A result of the same kind that is queued already
 // counts as sent.
-func (r *results) send(ctx context.Context, job *wire.Job, fill func(*wire.Result)) error {
+func (r *results) send(ctx context.Context, job *wire.Job, progress string, fill func(*wire.Result)) error {
 	result := wire.NewResult()
 	result.TaskID, result.Attempt, result.Worker, result.At = job.TaskID, job.Attempt, r.worker, time.Now().UnixMilli()
+	result.Progress = progress
 	fill(result)
 	payload, err := result.Encode()
 	if err != nil {
@@ -66,21 +67,22 @@ func (r *results) send(ctx context.Context, job *wire.Job, fill func(*wire.Resul
 	}
 }
 
-func (r *results) solved(ctx context.Context, job *wire.Job) error {
-	return r.send(ctx, job, func(out *wire.Result) { out.Kind = wire.ResultSolved })
+func (r *results) solved(ctx context.Context, job *wire.Job, progress string) error {
+	return r.send(ctx, job, progress, func(out *wire.Result) { out.Kind = wire.ResultSolved })
 }
 
+// proved tells no progress: there is a proof, which may take most of a result.
 func (r *results) proved(ctx context.Context, job *wire.Job, envelope *wire.ProofEnvelope) error {
-	return r.send(ctx, job, func(out *wire.Result) { out.Kind, out.ProofEnvelope = wire.ResultProved, envelope })
+	return r.send(ctx, job, "", func(out *wire.Result) { out.Kind, out.ProofEnvelope = wire.ResultProved, envelope })
 }
 
-func (r *results) failed(ctx context.Context, job *wire.Job, why *wire.WorkError) error {
+func (r *results) failed(ctx context.Context, job *wire.Job, progress string, why *wire.WorkError) error {
 	short := *why
 	if len(short.Message) > maxMessage {
 		short.Message = short.Message[:maxMessage]
 	}
 	short.Message = strings.ToValidUTF8(short.Message, "?")
-	return r.send(ctx, job, func(out *wire.Result) { out.Kind, out.Error = wire.ResultFailed, &short })
+	return r.send(ctx, job, progress, func(out *wire.Result) { out.Kind, out.Error = wire.ResultFailed, &short })
 }
 
 // sender is what a refused envelope still tells about where it came from, or

@@ -190,9 +190,9 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 	defer cancel(nil)
 	defer context.AfterFunc(w.stopping, func() { cancel(errStopping) })()
 
-	a := &attempt{Worker: w, job: job}
+	a := &attempt{Worker: w, job: job, progress: newProgress()}
 	a.observe(EventTaken, 0, nil)
-	h := &heart{redis: w.redis, id: job.ID(), worker: w.cfg.Name, every: w.cfg.Beat, logger: w.logger, stop: cancel}
+	h := &heart{redis: w.redis, id: job.ID(), progress: a.progress, every: w.cfg.Beat, logger: w.logger, stop: cancel}
 	if !h.start(w.lasting) {
 		a.dropped(errStopped)
 		return nil
@@ -226,7 +226,7 @@ func (a *attempt) end(ctx context.Context, err error) error {
 	why := classify(ctx, err)
 	a.logger.WarnContext(ctx, "attempt failed", "attempt", a.job.ID(), "code", why.Code, "retry", why.Retry, "error", why.Message)
 	a.observe(EventFailed, 0, why)
-	return a.results.failed(a.lasting, a.job, why)
+	return a.results.failed(a.lasting, a.job, a.progress.text(), why)
 }
 
 // unwanted looks for the stop key once.
@@ -249,7 +249,7 @@ func (w *Worker) refuse(task *asynq.Task, why error) error {
 	if job := sender(task.Payload()); job != nil {
 		refused := failure(CodeBadJob, false, "worker %s cannot read the job, perhaps scheduler and worker are of different versions: %v", w.cfg.Name, why)
 		w.cfg.Observe(Event{Kind: EventFailed, TaskID: job.TaskID, Attempt: job.Attempt, Err: refused})
-		if err := w.results.failed(w.lasting, job, refused); err != nil {
+		if err := w.results.failed(w.lasting, job, "", refused); err != nil {
 			return err
 		}
 	}

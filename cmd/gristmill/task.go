@@ -70,6 +70,9 @@ func (a *app) taskShowCommand() *cobra.Command {
 	return cmd
 }
 
+// shownAttempts is how many of the newest attempts a person is shown.
+const shownAttempts = 5
+
 func writeTask(w io.Writer, t node.TaskView) error {
 	pairs := []string{
 		"task", t.ID.String(),
@@ -93,6 +96,9 @@ func writeTask(w io.Writer, t node.TaskView) error {
 	}
 	if t.Word != nil {
 		pairs = append(pairs, "prover says", t.Word.State+": "+t.Word.Reason)
+		for _, a := range t.Word.Attempts[max(0, len(t.Word.Attempts)-shownAttempts):] {
+			pairs = append(pairs, fmt.Sprintf("attempt %d", a.Number), a.String())
+		}
 	}
 	return facts(w, pairs...)
 }

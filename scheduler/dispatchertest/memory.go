@@ -16,11 +16,17 @@ type Memory struct {
 	jobs    map[string]wire.Job // waiting
 	order   []string
 	known   map[string]bool // waiting or taken
-	beats   map[string]time.Time
+	beats   map[string]beat
 	stopped map[string]bool
 	results []wire.Result
 	changed chan struct{}
 	down    error
+}
+
+// beat is a worker's last sign of life on a job.
+type beat struct {
+	until    time.Time
+	progress string
 }
 
 var _ scheduler.Dispatcher = (*Memory)(nil)
@@ -34,7 +40,7 @@ func NewMemory() *Memory {
 
 func (m *Memory) reset() {
 	m.jobs, m.order, m.known = map[string]wire.Job{}, nil, map[string]bool{}
-	m.beats, m.stopped, m.results = map[string]time.Time{}, map[string]bool{}, nil
+	m.beats, m.stopped, m.results = map[string]beat{}, map[string]bool{}, nil
 }
 
 // Wipe forgets everything.
@@ -82,7 +88,11 @@ func (m *Memory) Status(_ context.Context, id string) (scheduler.JobStatus, erro
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_, waits := m.jobs[id]
-	return scheduler.JobStatus{Pending: waits, Beating: time.Now().Before(m.beats[id])}, m.down
+	status := scheduler.JobStatus{Pending: waits, Beating: time.Now().Before(m.beats[id].until)}
+	if status.Beating {
+		status.Progress = m.beats[id].progress
+	}
+	return status, m.down
 }
 
 // Stop implements scheduler.Dispatcher.
@@ -120,10 +130,13 @@ func (m *Memory) Take() *wire.Job {
 }
 
 // Beat shows life for a job for d.
-func (m *Memory) Beat(id string, d time.Duration) {
+func (m *Memory) Beat(id string, d time.Duration) { m.BeatWith(id, d, "") }
+
+// BeatWith is Beat with a word on the progress.
+func (m *Memory) BeatWith(id string, d time.Duration, progress string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.beats[id] = time.Now().Add(d)
+	m.beats[id] = beat{time.Now().Add(d), progress}
 }
 
 // Report sends a result.
@@ -175,7 +188,7 @@ func (m *Memory) Bench() *Bench {
 	return &Bench{
 		Dispatcher: m,
 		Take:       func(testing.TB) (*wire.Job, func()) { return m.Take(), func() {} },
-		Beat:       func(_ testing.TB, id string, d time.Duration) { m.Beat(id, d) },
+		Beat:       func(_ testing.TB, id string, d time.Duration, progress string) { m.BeatWith(id, d, progress) },
 		Report:     func(_ testing.TB, r wire.Result) { m.Report(r) },
 		Wanted:     func(_ testing.TB, id string) bool { return !m.Stopped(id) },
 		Wipe:       func(testing.TB) { m.Wipe() },

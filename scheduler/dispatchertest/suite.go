@@ -26,8 +26,8 @@ type Bench struct {
 	// Take takes a waiting job as a worker does; nil when none waits. done
 	// acknowledges it.
 	Take func(t testing.TB) (job *wire.Job, done func())
-	// Beat shows life for a job for d.
-	Beat func(t testing.TB, id string, d time.Duration)
+	// Beat shows life for a job for d, with a word on the progress.
+	Beat func(t testing.TB, id string, d time.Duration, progress string)
 	// Report sends a result.
 	Report func(t testing.TB, r wire.Result)
 	// Wanted says whether a worker that is on a job would go on.
@@ -113,12 +113,14 @@ func beatKeepsAJobAlive(t *testing.T, b *Bench, prover wire.Address) {
 	require.NoError(t, b.Dispatch(t.Context(), job))
 	_, done := b.Take(t)
 	defer done()
-	b.Beat(t, job.ID(), patience)
+	b.Beat(t, job.ID(), patience, "solve")
 	require.True(t, status(t, b, job).Beating)
+	require.Equal(t, "solve", status(t, b, job).Progress)
 	other := Job(prover, 2, 2)
 	require.False(t, status(t, b, other).Alive(), "a beat is one attempt's")
-	b.Beat(t, job.ID(), 50*time.Millisecond)
+	b.Beat(t, job.ID(), 50*time.Millisecond, "")
 	require.Eventually(t, func() bool { return !status(t, b, job).Alive() }, patience, 20*time.Millisecond)
+	require.Empty(t, status(t, b, job).Progress)
 }
 
 func stopRemovesAWaitingJob(t *testing.T, b *Bench, prover wire.Address) {
@@ -159,7 +161,7 @@ func proversDoNotMeet(t *testing.T, b *Bench, prover wire.Address) {
 		require.Equal(t, job, *got)
 		done()
 	}
-	b.Beat(t, jobs[1].ID(), patience)
+	b.Beat(t, jobs[1].ID(), patience, "")
 	require.True(t, status(t, b, jobs[1]).Beating)
 	require.False(t, status(t, b, jobs[0]).Beating, "a beat is one prover's")
 	require.False(t, status(t, b, jobs[2]).Beating, "and of one deployment")

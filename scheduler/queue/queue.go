@@ -123,11 +123,11 @@ func (q *Queue) Dispatch(ctx context.Context, job wire.Job) error {
 // Status implements scheduler.Dispatcher. A job that Asynq holds back for a
 // retry does not count as waiting: its last worker gave it up or died.
 func (q *Queue) Status(ctx context.Context, id string) (scheduler.JobStatus, error) {
-	beats, err := q.redis.Exists(ctx, wire.BeatKey(id)).Result()
-	if err != nil {
+	progress, err := q.redis.Get(ctx, wire.BeatKey(id)).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return scheduler.JobStatus{}, fmt.Errorf("queue: %w", err)
 	}
-	status := scheduler.JobStatus{Beating: beats > 0}
+	status := scheduler.JobStatus{Beating: err == nil, Progress: wire.CutProgress(progress)}
 	info, err := q.inspect.GetTaskInfo(wire.JobQueue, id)
 	if isGone(err) {
 		return status, nil

@@ -60,8 +60,8 @@ func bench(t *testing.T, addr string, embedded bool, wipe func()) *dispatchertes
 	return &dispatchertest.Bench{
 		Dispatcher: open(t, addr, embedded),
 		Take:       func(t testing.TB) (*wire.Job, func()) { return take(t, opt) },
-		Beat: func(t testing.TB, id string, d time.Duration) {
-			require.NoError(t, client.Set(context.Background(), wire.BeatKey(id), 1, d).Err())
+		Beat: func(t testing.TB, id string, d time.Duration, progress string) {
+			require.NoError(t, client.Set(context.Background(), wire.BeatKey(id), progress, d).Err())
 		},
 		Report: func(t testing.TB, r wire.Result) { report(t, opt, r) },
 		Wanted: func(t testing.TB, id string) bool {
