@@ -40,10 +40,11 @@ type rig struct {
 	over chan struct{} // closed when the test is over: nothing may wait any more
 
 	digest wire.Hash
-	body   []byte
+	body   []byte // what jobs are about
 	data   *httptest.Server
 
 	mu     sync.Mutex
+	bodies map[string][]byte // all that were set, by the path where they are served
 	events []worker.Event
 }
 
@@ -54,7 +55,8 @@ func newRig(t testing.TB) *rig {
 
 func newRigAt(t testing.TB, addr string) *rig {
 	t.Helper()
-	r := &rig{t: t, plugins: &plugins{}, over: make(chan struct{}), body: makeBody(t, 3)}
+	r := &rig{t: t, plugins: &plugins{}, over: make(chan struct{}), bodies: map[string][]byte{}}
+	r.setBody(makeBody(t, 3))
 	r.redis = redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { assert.NoError(t, r.redis.Close()) })
 	r.client, r.inspect = asynq.NewClientFromRedisClient(r.redis), asynq.NewInspectorFromRedisClient(r.redis)
@@ -72,15 +74,20 @@ func newRigAt(t testing.TB, addr string) *rig {
 	return r
 }
 
-// serve answers /v1/data/<hash> with the body, and other paths with what can
-// go wrong.
+// serve answers /v1/data/<hash> with a body that was set, and other paths with
+// what can go wrong.
 func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
-	body := r.body
+	body, known := r.bodies[req.URL.Path]
+	if !known {
+		body = r.body
+	}
 	r.mu.Unlock()
-	switch req.URL.Path {
-	case "/v1/data/" + wire.DataHash(body).String():
+	if known {
 		_, _ = w.Write(body)
+		return
+	}
+	switch req.URL.Path {
 	case "/other":
 		_, _ = w.Write(body[1:])
 	case "/cut":
@@ -104,6 +111,7 @@ func (r *rig) setBody(body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.body = body
+	r.bodies["/v1/data/"+wire.DataHash(body).String()] = body
 }
 
 func (r *rig) observe(e worker.Event) {
@@ -140,9 +148,15 @@ func (r *rig) start() *rig {
 // job is a valid job about the rig's body; n makes its task distinct.
 func (r *rig) job(n byte) *wire.Job {
 	r.t.Helper()
+	return r.jobFor(n, batchSize, payloadLimit)
+}
+
+// jobFor is job for a circuit of other sizes.
+func (r *rig) jobFor(n byte, batch, limit uint32) *wire.Job {
+	r.t.Helper()
 	var body wire.Body
 	require.NoError(r.t, body.UnmarshalBinary(r.body))
-	commitment, err := body.Commitment(deployment, batchSize, payloadLimit)
+	commitment, err := body.Commitment(deployment, batch, limit)
 	require.NoError(r.t, err)
 	job := wire.NewJob()
 	job.Deployment, job.TaskID, job.Attempt, job.Prover = deployment, wire.Hash{n, 1}, 1, prover
@@ -151,7 +165,7 @@ func (r *rig) job(n byte) *wire.Job {
 	require.NoError(r.t, err)
 	job.VKID, job.Outputs = groth16vk.ID(vk), 1
 	job.DataHash, job.DataURLs = wire.DataHash(r.body), []string{r.data.URL + "/v1/data/" + wire.DataHash(r.body).String()}
-	job.BatchSize, job.PayloadLimit, job.Count = batchSize, payloadLimit, uint32(len(body.Messages))
+	job.BatchSize, job.PayloadLimit, job.Count = batch, limit, uint32(len(body.Messages))
 	job.DataCommitment = wire.ElementHash(commitment)
 	job.ReplyQueue = queueName
 	return job

@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gristmill-zk/gristmill/internal/groth16vk"
-	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/host"
 	"github.com/gristmill-zk/gristmill/wire"
 	"github.com/gristmill-zk/gristmill/worker"
@@ -23,31 +21,16 @@ func TestPluginWithACommitment(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a plugin and sets up its keys")
 	}
-	const committing, limit = 2, 8 // the batch size for which this plugin's circuit uses a commitment
-	dir := t.TempDir()
-	built, err := bundle.Build(t.Context(), bundle.BuildConfig{
-		Source: filepath.Join("..", "plugins", "internal", "faulty", "cmd"), BatchSize: committing, OutDir: dir, AllowInsecure: true, Logger: quiet(),
-	})
+	built, err := committingBundle()
 	require.NoError(t, err)
 	plugins, err := host.New(host.Config{Logger: quiet()})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plugins.Close()) })
 
 	r := newRig(t)
-	r.cfg.BundleDir, r.cfg.Plugins, r.digest = dir, worker.HostPlugins(plugins), built.Digest
+	r.cfg.BundleDir, r.cfg.Plugins = pluginDir, worker.HostPlugins(plugins)
 	r.start()
-	signer, err := wire.NewSigner(wire.SchemeEdDSABN254, make([]byte, 32))
-	require.NoError(t, err)
-	body := wire.Body{Project: 1, Version: 1, Messages: []wire.Message{{Project: 1, Nonce: 1, Time: 1_700_000_000_000, Payload: []byte{0}}}}
-	require.NoError(t, signer.Sign(deployment, limit, &body.Messages[0]))
-	raw, err := body.MarshalBinary()
-	require.NoError(t, err)
-	r.setBody(raw)
-	commitment, err := body.Commitment(deployment, committing, limit)
-	require.NoError(t, err)
-	job := r.job(1)
-	job.BatchSize, job.PayloadLimit, job.DataCommitment = committing, limit, wire.ElementHash(commitment)
-	job.VKID, job.Outputs = built.Manifest.VKID, 1
+	job := r.committingJob(1, built)
 	r.send(job)
 
 	envelope := r.await(job, wire.ResultProved).ProofEnvelope

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -30,7 +31,55 @@ import (
 func TestMain(m *testing.M) {
 	sandbox.Main()
 	engineOrTests()
-	goleak.VerifyTestMain(m)
+	var err error
+	if pluginDir, err = os.MkdirTemp("", "gm-worker-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(pluginDir)
+		os.Exit(code)
+	}))
+}
+
+// pluginDir has the bundles of plugins that are built for several tests.
+var pluginDir string
+
+// committing is the batch size for which the circuit of plugins/internal/faulty
+// uses a commitment.
+const committing = 2
+
+// committingBundle is that circuit's bundle.
+var committingBundle = sync.OnceValues(func() (*bundle.Bundle, error) {
+	return bundle.Build(context.Background(), bundle.BuildConfig{
+		Source: filepath.Join("..", "plugins", "internal", "faulty", "cmd"), BatchSize: committing, OutDir: pluginDir, AllowInsecure: true, Logger: quiet(),
+	})
+})
+
+// committingJob serves a message to that circuit's plugin, for which it is
+// honest, and makes a job about it.
+func (r *rig) committingJob(n byte, built *bundle.Bundle) *wire.Job {
+	r.t.Helper()
+	return r.jobOf(n, built, []byte{honestPayload})
+}
+
+const honestPayload = 200
+
+// jobOf serves one message to a bundle's plugin and makes a job about it.
+func (r *rig) jobOf(n byte, built *bundle.Bundle, payload []byte) *wire.Job {
+	r.t.Helper()
+	signer, err := wire.NewSigner(wire.SchemeEdDSABN254, append(make([]byte, 31), 1))
+	require.NoError(r.t, err)
+	info := built.Manifest.Circuit
+	m := wire.Message{Project: 1, Nonce: uint64(n) + 1, Time: 1_700_000_060_000, Payload: payload}
+	require.NoError(r.t, signer.Sign(deployment, info.PayloadLimit, &m))
+	body := wire.Body{Project: 1, Version: 1, Messages: []wire.Message{m}}
+	raw, err := body.MarshalBinary()
+	require.NoError(r.t, err)
+	r.setBody(raw)
+	job := r.jobFor(n, info.BatchSize, info.PayloadLimit)
+	job.BundleDigest, job.VKID, job.Outputs = built.Digest, built.Manifest.VKID, uint16(len(info.Outputs))
+	return job
 }
 
 // counting has the public inputs of every gristmill circuit and one output,
