@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -20,22 +21,34 @@ const (
 	meterLimit   = 31
 )
 
-// device signs readings. A message stays in hand until it was acknowledged, so
-// a device whose sequencer dies in mid-answer sends the same bytes again.
+// device signs messages of a project. One stays in hand until it was
+// acknowledged, so a device whose sequencer dies in mid-answer sends the same
+// bytes again.
 type device struct {
 	farm       *farm
 	deployment wire.Deployment
+	project    uint64
+	limit      uint32
+	payload    func(nonce uint64) []byte
 	signer     wire.Signer
 	nonce      uint64
 	pending    *wire.Message
 	ledger     *ledger
 }
 
-// devices makes keys and lists them with the project; flags say how to reach
-// the chain.
+// devices makes keys of the meter project and lists them with it; flags say how
+// to reach the chain.
 func (f *farm) devices(n int, l *ledger, flags ...string) []*device {
 	f.t.Helper()
-	args := []string{"project", "device", "add", "--project", "1", "--key", "owner"}
+	return f.devicesOf(meterProject, meterLimit, n, l, func(nonce uint64) []byte {
+		return reading(1000+nonce, uint64(time.Now().UnixMilli())-60_000)
+	}, flags...)
+}
+
+// devicesOf makes keys of a project and lists them with it.
+func (f *farm) devicesOf(project uint64, limit uint32, n int, l *ledger, payload func(nonce uint64) []byte, flags ...string) []*device {
+	f.t.Helper()
+	args := []string{"project", "device", "add", "--project", strconv.FormatUint(project, 10), "--key", "owner"}
 	devices := make([]*device, n)
 	for i := range devices {
 		secret, err := wire.GenerateSecret(wire.SchemeEdDSABN254, rand.Reader)
@@ -45,7 +58,7 @@ func (f *farm) devices(n int, l *ledger, flags ...string) []*device {
 		id, err := signer.Key().ID()
 		require.NoError(f.t, err)
 		args = append(args, id.String())
-		devices[i] = &device{farm: f, deployment: f.deployment(), signer: signer, ledger: l}
+		devices[i] = &device{farm: f, deployment: f.deployment(), project: project, limit: limit, payload: payload, signer: signer, ledger: l}
 	}
 	f.command(append(args, flags...)...)
 	return devices
@@ -66,9 +79,8 @@ func (d *device) next() *wire.Message {
 		return d.pending
 	}
 	d.nonce++
-	now := uint64(time.Now().UnixMilli())
-	m := &wire.Message{Project: meterProject, Nonce: d.nonce, Time: now, Payload: reading(1000+d.nonce, now-60_000)}
-	require.NoError(d.farm.t, d.signer.Sign(d.deployment, meterLimit, m))
+	m := &wire.Message{Project: d.project, Nonce: d.nonce, Time: uint64(time.Now().UnixMilli()), Payload: d.payload(d.nonce)}
+	require.NoError(d.farm.t, d.signer.Sign(d.deployment, d.limit, m))
 	d.pending = m
 	return m
 }

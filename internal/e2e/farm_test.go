@@ -208,6 +208,13 @@ func (f *farm) nodeFile() bool {
 // command runs a gristmill command to its end and returns what it printed.
 func (f *farm) command(args ...string) string {
 	f.t.Helper()
+	out, err := f.try(args...)
+	require.NoError(f.t, err)
+	return out
+}
+
+// try is command for a goroutine, which may not end the test.
+func (f *farm) try(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
@@ -215,8 +222,10 @@ func (f *farm) command(args ...string) string {
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	require.NoError(f.t, err, "gristmill %s: %s%s", strings.Join(args, " "), out, stderr.String())
-	return string(out)
+	if err != nil {
+		return "", fmt.Errorf("gristmill %s: %w: %s%s", strings.Join(args, " "), err, out, stderr.String())
+	}
+	return string(out), nil
 }
 
 var httpClient = &http.Client{Timeout: 10 * time.Second}
