@@ -2,6 +2,7 @@ package sdktest
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -111,9 +112,15 @@ func (c *Circuit) Check(body *wire.Body) error {
 // gnark commitment gets its challenge from a point that follows from the
 // committed values; no key is needed.
 func (c *Circuit) Solve(w *sdk.Witness) error {
+	_, err := c.solution(w)
+	return err
+}
+
+// solution are all wires that follow from a witness.
+func (c *Circuit) solution(w *sdk.Witness) (fr.Vector, error) {
 	full, err := witness.New(ecc.BN254.ScalarField())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	values := make(chan any, len(w.Values))
 	for i := range w.Values {
@@ -121,12 +128,19 @@ func (c *Circuit) Solve(w *sdk.Witness) error {
 	}
 	close(values)
 	if err := full.Fill(w.Public, len(w.Values)-w.Public, values); err != nil {
-		return err
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, err = c.system.Solve(full, bsb22.Hint(c.commitment, commit))
-	return err
+	solved, err := c.system.Solve(full, bsb22.Hint(c.commitment, commit))
+	if err != nil {
+		return nil, err
+	}
+	solution, ok := solved.(*cs.R1CSSolution)
+	if !ok {
+		return nil, fmt.Errorf("the solver returned a %T", solved)
+	}
+	return solution.W, nil
 }
 
 // commit stands in for the commitment under a proving key: other values give
