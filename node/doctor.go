@@ -50,6 +50,10 @@ type DoctorOptions struct {
 	Sandbox sandbox.Mode
 	// Redis is looked at when it is given.
 	Redis string
+	// Bundles are the sources that a worker would fetch bundles from, Trust its
+	// allow-list of them; each source is asked.
+	Bundles BundleSources
+	Trust   string
 	// Each is told of every check as it ends; nil is fine.
 	Each func(Check)
 }
@@ -61,7 +65,7 @@ const proveLimit = 3 * time.Minute
 // The error is that of ctx only: what is wrong is in the checks.
 func Doctor(ctx context.Context, opts DoctorOptions) ([]Check, error) {
 	d := &doctor{opts: opts}
-	for _, look := range []func(context.Context){d.machine, d.dataDir, d.memoryFiles, d.sandbox, d.cards, d.icicle, d.engines, d.queue} {
+	for _, look := range []func(context.Context){d.machine, d.dataDir, d.memoryFiles, d.sandbox, d.cards, d.icicle, d.engines, d.queue, d.bundles} {
 		if ctx.Err() != nil {
 			return d.checks, context.Cause(ctx)
 		}

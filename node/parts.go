@@ -170,6 +170,7 @@ type workerParts struct {
 	// insecure takes bundles with keys that one machine made by itself.
 	insecure bool
 	trust    string // file of the operator's allow-list of bundles; empty: none
+	bundles  BundleSources
 	observe  func(worker.Event)
 }
 
@@ -182,6 +183,9 @@ func startWorker(ctx context.Context, g *group, p workerParts) error {
 		}
 		p.name = name
 	}
+	if err := p.bundles.validate(p.trust); err != nil {
+		return err
+	}
 	trust, err := LoadPolicy(p.trust)
 	if err != nil {
 		return err
@@ -192,6 +196,12 @@ func startWorker(ctx context.Context, g *group, p workerParts) error {
 	cfg := worker.Config{
 		Redis: p.redis, BundleDir: g.opts.Dir.Path("bundles"), AllowInsecure: p.insecure, Trust: trust, Name: p.name, DrainTimeout: p.drain,
 		Observe: p.observe, Logger: g.opts.Logger,
+	}
+	if cfg.Fetcher, err = p.bundles.fetcher(cfg.BundleDir, trust, p.insecure, g.opts.Logger); err != nil {
+		return err
+	}
+	if cfg.Fetcher != nil {
+		g.onClose(cfg.Fetcher.Close)
 	}
 	if err := p.engines.open(g, &cfg); err != nil {
 		return err

@@ -135,11 +135,13 @@ type WorkerOptions struct {
 	// Trust is a file that lists the bundles that are taken, by signer or digest;
 	// empty takes all that the chain names.
 	Trust string
+	// Bundles is where bundles are fetched from that are missing.
+	Bundles BundleSources
 }
 
 // RunWorker runs a worker until ctx ends and its tasks are drained.
 func RunWorker(ctx context.Context, opts WorkerOptions) error {
-	if err := errors.Join(opts.Engines.validate(), opts.Plugins.validate()); err != nil {
+	if err := errors.Join(opts.Engines.validate(), opts.Plugins.validate(), opts.Bundles.validate(opts.Trust)); err != nil {
 		return err
 	}
 	return serve(ctx, opts.RoleOptions, "worker", func(ctx context.Context, g *group) (string, error) {
@@ -153,7 +155,7 @@ func RunWorker(ctx context.Context, opts WorkerOptions) error {
 		}
 		parts := workerParts{
 			redis: redis, engines: opts.Engines, plugins: opts.Plugins, name: opts.Name, drain: opts.Drain,
-			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{}, trust: opts.Trust,
+			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{}, trust: opts.Trust, bundles: opts.Bundles,
 		}
 		if err := startWorker(ctx, g, parts); err != nil {
 			return "", err

@@ -31,6 +31,7 @@ type LocalOptions struct {
 	Mining          Mining // first start only
 	Terms           Terms  // of the meter project, first start only
 	Trust           string // file of the allow-list of bundles; empty: what the chain names
+	Bundles         BundleSources
 }
 
 // UpOptions is `gristmill up`.
@@ -97,7 +98,7 @@ func startLocal(ctx context.Context, g *group, opts LocalOptions, watch observer
 		return nil, err
 	}
 	l := &local{opts: opts, from: map[string]chain.Sender{}}
-	if err := errors.Join(opts.Engines.validate(), opts.Plugins.validate()); err != nil {
+	if err := errors.Join(opts.Engines.validate(), opts.Plugins.validate(), opts.Bundles.validate(opts.Trust)); err != nil {
 		return nil, err
 	}
 	if opts.Redis != "" {
@@ -180,7 +181,7 @@ func (l *local) startRoles(watch observers) func(context.Context, *group) error 
 				return err
 			}
 		}
-		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, plugins: l.opts.Plugins, name: "local", insecure: true, trust: l.opts.Trust, observe: watch.worker}); err != nil {
+		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, plugins: l.opts.Plugins, name: "local", insecure: true, trust: l.opts.Trust, bundles: l.opts.Bundles, observe: watch.worker}); err != nil {
 			return err
 		}
 		return startMiner(ctx, g, miner.Source(l.sequencer), l.opts.Threads, watch.rate)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gristmill-zk/gristmill/internal/failpoint"
 	"github.com/gristmill-zk/gristmill/wire"
@@ -42,6 +43,13 @@ func (s *Scheduler) takeResult(ctx context.Context, r wire.Result) error {
 			return err
 		}
 	}
+	var now uint64
+	waits := r.Kind == wire.ResultFailed && r.Error.RetryAfter > 0
+	if waits {
+		if now, err = s.chain.Time(ctx); err != nil {
+			return fmt.Errorf("chain time: %w", err)
+		}
+	}
 	return s.store.update(ctx, func(tx *txn) error {
 		task, err := tx.task(r.TaskID)
 		if err != nil {
@@ -59,6 +67,8 @@ func (s *Scheduler) takeResult(ctx context.Context, r wire.Result) error {
 			return s.failed(tx, task, r, wire.WorkError{Code: "bad_proof", Message: bad.Error(), Retry: true})
 		case r.Kind == wire.ResultProved:
 			return tx.proved(task, r)
+		case waits:
+			return s.waits(tx, task, r, now)
 		}
 		return s.failed(tx, task, r, *r.Error)
 	})
@@ -105,17 +115,10 @@ func (t *txn) proved(task *Task, r wire.Result) error {
 // failed ends an attempt; the current one leads to another, or to declining an
 // offer, or a task that waits for any prover, that nobody relies on yet.
 func (s *Scheduler) failed(t *txn, task *Task, r wire.Result, why wire.WorkError) error {
-	a, err := t.attempt(task.ID, r.Attempt)
-	if err != nil || !a.State.Running() {
+	current, reason, err := t.endAttempt(task, r, why)
+	if err != nil || !current {
 		return err
 	}
-	if err := t.setAttempt(task.ID, r.Attempt, AttemptFailed, r.Worker, why.Error()); err != nil {
-		return err
-	}
-	if r.Attempt != task.Attempt || !task.State.Working() {
-		return nil
-	}
-	reason := fmt.Sprintf("attempt %d failed on worker %s: %s", r.Attempt, r.Worker, why.Error())
 	task.failures++
 	task.nextAt = t.now.Add(s.backoff(task.failures))
 	free := (task.Status == ChainOffered || task.Status == ChainWaiting) && task.answer == unanswered
@@ -123,5 +126,50 @@ func (s *Scheduler) failed(t *txn, task *Task, r wire.Result, why wire.WorkError
 		task.failures = 0
 		return t.move(task, Declined, reason)
 	}
+	return t.move(task, Fetched, reason)
+}
+
+// endAttempt notes that an attempt failed, and says whether the task waited for it.
+func (t *txn) endAttempt(task *Task, r wire.Result, why wire.WorkError) (current bool, reason string, err error) {
+	a, err := t.attempt(task.ID, r.Attempt)
+	if err != nil || !a.State.Running() {
+		return false, "", err
+	}
+	if err := t.setAttempt(task.ID, r.Attempt, AttemptFailed, r.Worker, why.Error()); err != nil {
+		return false, "", err
+	}
+	reason = fmt.Sprintf("attempt %d failed on worker %s: %s", r.Attempt, r.Worker, why.Error())
+	return r.Attempt == task.Attempt && task.State.Working(), reason, nil
+}
+
+// declineAhead is how long before an offer passes it is declined whose task still
+// waits for something: what the transaction may take. Silence would make the
+// prover idle for every project.
+const declineAhead = 10 * time.Second
+
+// waits ends an attempt whose worker only lacks what is on its way. That is no
+// failure of the task's: it is given again, is not given up for it, and holds up
+// no others. Until it is about to pass an offer is kept: the chain draws a task
+// for a few provers only before it is dead. now is the chain's time in unix
+// seconds.
+func (s *Scheduler) waits(t *txn, task *Task, r wire.Result, now uint64) error {
+	current, reason, err := t.endAttempt(task, r, *r.Error)
+	if err != nil || !current {
+		return err
+	}
+	after := time.Duration(r.Error.RetryAfter) * time.Second
+	switch {
+	case task.Status == ChainOffered && task.answer == unanswered:
+		left := time.Duration(int64(task.AcceptBy)-int64(now))*time.Second - declineAhead
+		if left <= 0 {
+			return t.move(task, Declined, reason)
+		}
+		// More often as the end comes near.
+		after = min(after, max(left/2, time.Second))
+	case task.Status == ChainAccepted:
+		// As after too many failures: tasks that wait for any prover go on.
+		task.failures = max(task.failures, uint32(s.cfg.Attempts))
+	}
+	task.nextAt = t.now.Add(after)
 	return t.move(task, Fetched, reason)
 }

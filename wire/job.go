@@ -154,7 +154,14 @@ type WorkError struct {
 	Message string `json:"message"`
 	// Retry says whether another attempt may succeed.
 	Retry bool `json:"retry"`
+	// RetryAfter is set when the worker only lacks what is on its way, such as
+	// the circuit: it could do the task in about that many seconds, and the
+	// attempt does not count against the task.
+	RetryAfter uint32 `json:"retry_after_s,omitempty"`
 }
+
+// MaxRetryAfter is the longest that a worker may ask for, in seconds.
+const MaxRetryAfter = 3600
 
 // Error implements error.
 func (e *WorkError) Error() string { return e.Code + ": " + e.Message }
@@ -259,6 +266,12 @@ func (r *Result) checkParts() error {
 		}
 		if err := checkName("error.code", e.Code); err != nil {
 			return err
+		}
+		if e.RetryAfter > MaxRetryAfter {
+			return reject(RejectMalformed, "error.retry_after_s", "%d, the most is %d", e.RetryAfter, MaxRetryAfter)
+		}
+		if e.RetryAfter > 0 && !e.Retry {
+			return reject(RejectMalformed, "error.retry_after_s", "stands with retry only")
 		}
 		if len(e.Message) > maxErrorMessage {
 			return reject(RejectTooBig, "error.message", "has %d bytes, the most is %d", len(e.Message), maxErrorMessage)

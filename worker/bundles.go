@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/plugins/bundle/fetch"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -24,6 +26,7 @@ type bundles struct {
 	dir           string
 	allowInsecure bool
 	trust         *bundle.Policy
+	fetcher       *fetch.Fetcher // nil: bundles come by hand
 
 	mu   sync.Mutex
 	open map[wire.Hash]*opening
@@ -42,8 +45,8 @@ type opened struct {
 	key gpu.Key
 }
 
-func newBundles(dir string, allowInsecure bool, trust *bundle.Policy) *bundles {
-	return &bundles{dir: dir, allowInsecure: allowInsecure, trust: trust, open: map[wire.Hash]*opening{}}
+func newBundles(cfg *Config) *bundles {
+	return &bundles{dir: cfg.BundleDir, allowInsecure: cfg.AllowInsecure, trust: cfg.Trust, fetcher: cfg.Fetcher, open: map[wire.Hash]*opening{}}
 }
 
 // get opens the bundle that a job names. A failure is not remembered: the
@@ -89,6 +92,9 @@ func (b *bundles) load(ctx context.Context, job *wire.Job) (*opened, error) {
 	whole, err := bundle.OpenDigest(ctx, dir, job.BundleDigest)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	if err != nil && b.fetcher != nil {
+		return nil, b.wanted(job, fmt.Errorf("the copy in %s is not usable: %w", dir, err))
 	}
 	if err != nil {
 		return nil, failure(CodeBundleBad, true, "this worker's bundle %s in %s is not usable: %v", job.BundleDigest, dir, err)
@@ -139,7 +145,10 @@ func (b *bundles) find(job *wire.Job) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", failure(CodeBundleMissing, true, "this worker has no bundle %s: put it into %s, by gristmill plugin pull or by hand (the project names %q as its source)", job.BundleDigest, own, job.BundleURI)
+	if b.fetcher != nil {
+		return "", b.wanted(job, nil)
+	}
+	return "", failure(CodeBundleMissing, true, "this worker has no bundle %s: put it into %s, by gristmill plugin pull or by hand, or have it fetched (--bundle-source); the project names %q as its source", job.BundleDigest, own, job.BundleURI)
 }
 
 // localPath is the directory of a file:// URI or an absolute path.

@@ -14,6 +14,7 @@ import (
 	"github.com/gristmill-zk/gristmill/gpu"
 	"github.com/gristmill-zk/gristmill/gpu/pool"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/plugins/bundle/fetch"
 )
 
 // Config is what a worker needs.
@@ -46,6 +47,9 @@ type Config struct {
 	// Trust is the operator's allow-list of bundles; nil takes every bundle
 	// that the chain names.
 	Trust *bundle.Policy
+	// Fetcher brings bundles that are missing in BundleDir; nil when they are put
+	// there by hand. The caller closes it, after Run.
+	Fetcher *fetch.Fetcher
 	// Name tells this worker from others in results; default is the host's
 	// name and the process id.
 	Name string

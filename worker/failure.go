@@ -16,6 +16,8 @@ const (
 	CodeDataUnavailable = "data_unavailable" // no URL served the body with the right hash
 	CodeWrongData       = "wrong_data"       // the body has the right hash but is not the task's
 	CodeBundleMissing   = "bundle_missing"   // this worker does not have the circuit
+	CodeBundleFetching  = "bundle_fetching"  // the circuit is being fetched
+	CodeBundleTooBig    = "bundle_too_big"   // the circuit has more bytes than this worker fetches
 	CodeBundleBad       = "bundle_bad"       // its copy of the circuit is damaged
 	CodeBundleInsecure  = "bundle_insecure"  // keys of a development set-up are not allowed here
 	CodeBundleUntrusted = "bundle_untrusted" // the operator's allow-list has neither its signers nor its digest

@@ -57,7 +57,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, logger: cfg.Logger, slots: make(chan struct{}, cfg.Slots),
-		bundles: newBundles(cfg.BundleDir, cfg.AllowInsecure, cfg.Trust), inFlight: map[string]struct{}{},
+		bundles: newBundles(&cfg), inFlight: map[string]struct{}{},
 	}
 	policy := cfg.Pool
 	policy.Devices, policy.Fallback, policy.Unfit, policy.Logger = cfg.Devices, cfg.Fallback, cfg.Unfit, cfg.Logger
@@ -198,6 +198,10 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 		return nil
 	}
 	defer h.finish(w.lasting)
+	// What waits for its circuit must hold no slot that others could use.
+	if err := w.bundles.present(job); err != nil {
+		return a.end(ctx, err)
+	}
 	select {
 	case w.slots <- struct{}{}:
 		defer func() { <-w.slots }()

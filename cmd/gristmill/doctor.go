@@ -18,8 +18,9 @@ func (a *app) doctorCommand() *cobra.Command {
 		Short: "Check this machine and its devices, and prove a known answer on each engine",
 		Long: `Looks at what a worker on this machine needs: the data directory, memory files,
 the layers of the sandbox that plugins run in (each is tried, not guessed), cards
-and their health, the ICICLE engine's program, the queue; and has each engine
-that --engine names prove a known answer. Says what is missing and what
+and their health, the ICICLE engine's program, the queue, the sources of bundles and
+which bundles a worker could not fetch; and has each engine that --engine names prove
+a known answer. Says what is missing and what
 to do. The exit code is 1 when something failed; what was not asked for and is
 not there is only noted.`,
 		Example: "  gristmill doctor\n  gristmill doctor --engine icicle:0,cpu --redis 127.0.0.1:6379",
@@ -56,6 +57,8 @@ not there is only noted.`,
 	cmd.Flags().Int64Var(&opts.Engines.Memory, "engine-memory", 0, engineMemoryHelp)
 	cmd.Flags().StringVar(&opts.Redis, "redis", "", redisHelp+" (default: not looked at)")
 	sandboxFlag(cmd.Flags(), &opts.Sandbox)
+	bundleFlags(cmd.Flags(), &opts.Bundles)
+	cmd.Flags().StringVar(&opts.Trust, "trust", "", trustHelp)
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gristmill-zk/gristmill/node"
+	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/bundle/oci"
 )
 
@@ -20,7 +21,7 @@ func (a *app) pluginPushCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "push BUNDLE REF",
 		Short:   "Put a bundle and its signatures into an OCI registry or image layout",
-		Long:    refHelp + "\n\nPrints the reference with the artifact's digest, which names these very bytes.",
+		Long:    refHelp + "\n\nIt is tagged with the bundle's digest in hexadecimal as well: by that tag workers find\nwhat they fetch. Prints the reference with the artifact's digest, which names these very bytes.",
 		Example: "  gristmill plugin push ./bundles/9f... registry.example/team/meter:1.0.0\n  gristmill plugin push ./bundles/9f... oci:./layout:1.0.0",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,11 +84,13 @@ the bundle that a project pinned. After an error nothing of it is left.`,
 	flags.StringVar(&out, "out", "", "folder that the bundle's folder is made in (default: DATA_DIR/bundles)")
 	flags.StringVar(&digest, "digest", "", "digest that the bundle must have, as a project pins it")
 	flags.StringVar(&trust, "trust", "", trustHelp)
-	flags.Int64Var(&opts.MaxBytes, "max-bytes", oci.DefaultMaxBytes, "most bytes that a bundle may have in all")
+	flags.Int64Var(&opts.MaxBytes, "max-bytes", bundle.DefaultMaxBytes, "most bytes that a bundle may have in all")
 	dockerConfigFlag(cmd, &opts)
 	return cmd
 }
 
+const dockerConfigHelp = "file with the credentials of registries (default: docker's own)"
+
 func dockerConfigFlag(cmd *cobra.Command, opts *oci.Options) {
-	cmd.Flags().StringVar(&opts.DockerConfig, "docker-config", "", "file with the credentials of registries (default: docker's own)")
+	cmd.Flags().StringVar(&opts.DockerConfig, "docker-config", "", dockerConfigHelp)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gristmill-zk/gristmill/node"
+	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/host"
 	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 )
@@ -293,6 +294,15 @@ func sandboxFlag(flags *pflag.FlagSet, mode *sandbox.Mode) {
 	flags.TextVar(mode, "sandbox", sandbox.BestEffort, "what to do when this machine lacks layers of the plugins' sandbox: best-effort (run plugins with those there are), require (refuse to start, naming what is missing) or off (no layer; plugins may do what this user may do); gristmill doctor shows the layers")
 }
 
+// bundleFlags are for commands whose workers fetch bundles.
+func bundleFlags(flags *pflag.FlagSet, s *node.BundleSources) {
+	flags.StringSliceVar(&s.Names, "bundle-source", nil, "where bundles are fetched from that a task needs and that are not here, asked in this order: HOST/NAME of an OCI registry, oci:FOLDER of an image layout, or the path of a folder of bundles (default: none; bundles are put into the data directory by hand)")
+	flags.Int64Var(&s.MaxBytes, "bundle-max-bytes", bundle.DefaultMaxBytes, "most bytes that a fetched bundle may have in all")
+	flags.DurationVar(&s.Timeout, "bundle-timeout", time.Hour, "how long fetching one bundle may take, repetitions included")
+	flags.BoolVar(&s.AllowUntrusted, "allow-untrusted-bundles", false, "with --bundle-source and without --trust: fetch whatever bundle the chain names, whoever signed it")
+	flags.StringVar(&s.DockerConfig, "docker-config", "", dockerConfigHelp)
+}
+
 func (a *app) workerCommand() *cobra.Command {
 	var opts node.WorkerOptions
 	cmd := &cobra.Command{
@@ -301,12 +311,14 @@ func (a *app) workerCommand() *cobra.Command {
 		Long: `Takes jobs from Redis, runs the project's circuit as a subprocess of its own to
 solve them (checked digest, empty environment, memory limit, in a sandbox; killed
 with this process), proves the solution, verifies the proof and sends it back. Circuits
-are bundles in DATA_DIR/bundles, found by the digest that the chain names.
+are bundles in DATA_DIR/bundles, found by the digest that the chain names. What is not
+there is fetched from the sources that --bundle-source names, if it has a signature by
+a key of --trust; without sources bundles are put there with gristmill plugin pull.
 
 It proves on the engines that --engine names, each card in a process of its own.
 A proof that fails on one is made there once more, then on another, then on the
 processor; an engine that is asked for and not there is an error.`,
-		Example: "  gristmill worker --redis 127.0.0.1:6379\n  gristmill worker --redis 127.0.0.1:6379 --engine icicle:0,icicle:1",
+		Example: "  gristmill worker --redis 127.0.0.1:6379\n  gristmill worker --redis 127.0.0.1:6379 --engine icicle:0,icicle:1\n  gristmill worker --redis 127.0.0.1:6379 --bundle-source registry.example/team/meter --trust ./signers",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			role, err := a.roleOptions(node.Endpoints{})
@@ -324,6 +336,7 @@ processor; an engine that is asked for and not there is an error.`,
 	flags.StringVar(&opts.Name, "name", "", "what this worker is called (default: the host's name)")
 	flags.BoolVar(&opts.AllowInsecure, "allow-insecure-keys", false, "take circuits whose keys one machine made by itself (always, on a local deployment's own data directory)")
 	flags.StringVar(&opts.Trust, "trust", "", trustHelp)
+	bundleFlags(flags, &opts.Bundles)
 	flags.DurationVar(&opts.Drain, "drain", time.Minute, "how long tasks under way may take to finish after Ctrl-C")
 	return cmd
 }

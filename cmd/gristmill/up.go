@@ -64,6 +64,7 @@ Other commands on the same data directory find the running node by themselves:
 		},
 	}
 	localFlags(cmd.Flags(), &opts.LocalOptions)
+	bundleFlags(cmd.Flags(), &opts.Bundles)
 	confirmationsFlag(cmd.Flags(), &confirmations)
 	maxFeeFlag(cmd.Flags(), &fee)
 	return cmd

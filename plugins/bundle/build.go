@@ -111,7 +111,7 @@ func Build(ctx context.Context, cfg BuildConfig) (*Bundle, error) {
 		return nil, err
 	}
 	quietGnark()
-	dir, err := Stage(cfg.OutDir)
+	dir, err := makeStage(cfg.OutDir)
 	if err != nil {
 		return nil, err
 	}
@@ -142,27 +142,6 @@ func Build(ctx context.Context, cfg BuildConfig) (*Bundle, error) {
 		slog.String("digest", final.Digest.String()), slog.String("dir", final.Dir),
 		slog.Uint64("constraints", final.Manifest.Circuit.Constraints), slog.Duration("took", time.Since(start)))
 	return final, nil
-}
-
-// buildPrefix begins the names of directories in which builds are under way.
-const buildPrefix = ".build-"
-
-// leftoverAge is longer than any build takes.
-const leftoverAge = 24 * time.Hour
-
-// removeLeftovers removes what killed builds left behind. What can not be
-// removed harms nobody.
-func removeLeftovers(store string) {
-	entries, err := os.ReadDir(store)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), buildPrefix) && time.Since(info.ModTime()) > leftoverAge {
-			_ = os.RemoveAll(filepath.Join(store, e.Name()))
-		}
-	}
 }
 
 // builder is one build under way in a directory of its own.

@@ -19,6 +19,10 @@ var (
 	ErrUntrusted = errors.New("is of a bundle that the operator's allow-list refuses")
 )
 
+// ErrTooBig says that a bundle has more bytes than are allowed here, or than
+// there is room for.
+var ErrTooBig = errors.New("is too big")
+
 // Error blames one part of a bundle.
 type Error struct {
 	Part   string // name of the part, or the manifest's file name

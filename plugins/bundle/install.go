@@ -32,22 +32,6 @@ func ParseManifest(text []byte) (*Manifest, error) {
 // OpenFile is OpenPart for one entry of the manifest, of whatever platform.
 func (b *Bundle) OpenFile(p Part) (io.ReadCloser, error) { return b.open(p) }
 
-// Stage makes a directory in a store in which a bundle is put together. The
-// caller removes it; what a killed one left goes away with later calls.
-func Stage(store string) (dir string, err error) {
-	if err := os.MkdirAll(store, 0o755); err != nil {
-		return "", fmt.Errorf("bundle: %w", err)
-	}
-	removeLeftovers(store)
-	if dir, err = os.MkdirTemp(store, buildPrefix); err != nil {
-		return "", fmt.Errorf("bundle: %w", err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return "", fmt.Errorf("bundle: %w", err)
-	}
-	return dir, nil
-}
-
 // Install checks a staged bundle as a worker would, its known answer included,
 // holds it against the operator's allow-list (nil allows all), and moves it to its
 // place in the store. When the bundle is there already it

@@ -72,19 +72,29 @@ func (p *Policy) Check(b *Bundle) error {
 	if p == nil || p.Digests[b.Digest] {
 		return nil
 	}
-	good, err := b.VerifySignatures(p.Signers...)
+	signatures, err := b.readSignatures()
 	if err != nil {
 		return err
 	}
-	if len(good) > 0 {
+	return p.Allow(b.Digest, signatures)
+}
+
+// Allow is Check for a digest and the content of the file of signatures, nil
+// when there is none.
+func (p *Policy) Allow(digest wire.Hash, signatures []byte) error {
+	if p == nil || p.Digests[digest] {
 		return nil
 	}
-	claimed, err := b.Signers()
+	if signatures == nil {
+		return blame(ManifestName, ErrUntrusted, "nobody signed it, and its digest %s is not listed", digest)
+	}
+	signed, err := parseSignatures(signatures, digest, p.Signers)
 	if err != nil {
 		return err
 	}
-	if len(claimed) == 0 {
-		return blame(ManifestName, ErrUntrusted, "nobody signed it, and its digest %s is not listed", b.Digest)
+	if len(signed.Sigs) > 0 {
+		return nil
 	}
-	return blame(ManifestName, ErrUntrusted, "it is signed by %s, who are not listed, nor is its digest %s", strings.Join(claimed, ", "), b.Digest)
+	claimed := signerNames(signed.UnverifiedSigs)
+	return blame(ManifestName, ErrUntrusted, "it is signed by %s, who are not listed, nor is its digest %s", strings.Join(claimed, ", "), digest)
 }

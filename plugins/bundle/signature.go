@@ -22,8 +22,8 @@ import (
 // no digest that a chain pins.
 const SignaturesName = "signatures.note"
 
-// maxSignatures bounds the file, in bytes.
-const maxSignatures = 64 << 10
+// MaxSignatures bounds the file, in bytes.
+const MaxSignatures = 64 << 10
 
 // signedPrefix tells signatures of bundles from signatures of anything else.
 const signedPrefix = "gristmill bundle v1\n"
@@ -157,7 +157,7 @@ func (b *Bundle) readSignatures() ([]byte, error) {
 		return nil, partError(SignaturesName, err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSignatures+1))
+	text, err := io.ReadAll(io.LimitReader(f, MaxSignatures+1))
 	if err != nil {
 		return nil, fmt.Errorf("bundle: read %s: %w", SignaturesName, err)
 	}
@@ -165,8 +165,8 @@ func (b *Bundle) readSignatures() ([]byte, error) {
 }
 
 func parseSignatures(text []byte, digest wire.Hash, keys []note.Verifier) (*note.Note, error) {
-	if len(text) > maxSignatures {
-		return nil, blame(SignaturesName, ErrSize, "it is longer than %d bytes", maxSignatures)
+	if len(text) > MaxSignatures {
+		return nil, blame(SignaturesName, ErrSize, "it is longer than %d bytes", MaxSignatures)
 	}
 	signed, err := note.Open(text, note.VerifierList(keys...))
 	var unverified *note.UnverifiedNoteError

@@ -26,9 +26,8 @@ const (
 
 // Bounds of what describes a bundle, in bytes.
 const (
-	maxMetadata   = 1 << 20
-	maxSignatures = 64 << 10
-	maxLayers     = 128
+	maxMetadata = 1 << 20
+	maxLayers   = 128
 )
 
 // What can be wrong with an artifact; what is wrong with the bundle in it is a
@@ -36,7 +35,7 @@ const (
 var (
 	ErrNotBundle = errors.New("is no bundle")
 	ErrAltered   = errors.New("is not what its digest says")
-	ErrTooBig    = errors.New("is too big")
+	ErrTooBig    = bundle.ErrTooBig
 )
 
 func digestOf(hash wire.Hash) digest.Digest {
@@ -147,8 +146,8 @@ func (a *artifact) add(layer *ocispec.Descriptor) error {
 		switch {
 		case a.signatures != nil:
 			return fmt.Errorf("the artifact %w: it has signatures twice", ErrNotBundle)
-		case layer.Size < 1 || layer.Size > maxSignatures:
-			return fmt.Errorf("%s %w: it is %d bytes, at most %d", bundle.SignaturesName, ErrTooBig, layer.Size, maxSignatures)
+		case layer.Size < 1 || layer.Size > bundle.MaxSignatures:
+			return fmt.Errorf("%s %w: it is %d bytes, at most %d", bundle.SignaturesName, ErrTooBig, layer.Size, bundle.MaxSignatures)
 		}
 		a.signatures = layer
 	default:
@@ -159,9 +158,8 @@ func (a *artifact) add(layer *ocispec.Descriptor) error {
 
 // checkParts holds the layers against the manifest: one for each part, of its
 // size, and no others.
-func (a *artifact) checkParts(m *bundle.Manifest, most int64) error {
+func (a *artifact) checkParts(m *bundle.Manifest) error {
 	used := map[digest.Digest]bool{}
-	var total int64
 	for i := range m.Parts {
 		p := &m.Parts[i]
 		layer, found := a.parts[digestOf(p.SHA256)]
@@ -172,9 +170,6 @@ func (a *artifact) checkParts(m *bundle.Manifest, most int64) error {
 			return &bundle.Error{Part: p.Name, Kind: bundle.ErrAltered, Detail: fmt.Sprintf("its layer is %d bytes, the manifest says %d", layer.Size, p.Size)}
 		}
 		used[layer.Digest] = true
-		if total += p.Size; total > most || total < 0 {
-			return fmt.Errorf("the bundle %w: it has more than the %d bytes that are allowed here", ErrTooBig, most)
-		}
 	}
 	for d := range a.parts {
 		if !used[d] {

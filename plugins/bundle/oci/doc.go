@@ -7,9 +7,11 @@
 // for people. Nothing in an artifact depends on when or where it was pushed, so
 // the same bundle with the same signatures has the same digest everywhere.
 //
+// The digest of a bundle is not the digest of its artifact, which has the
+// signatures as well. So [Push] gives an artifact two tags: the one that it is
+// told, and the bundle's digest in hexadecimal. By the latter a [Source] finds it.
+//
 // A registry is trusted with nothing. [Pull] takes one kind of manifest, never
 // an index, holds every size against a limit before it asks for the bytes, and
-// hashes what comes while it is written to a directory of its own. Only a whole
-// bundle whose known answer proves is moved to its place; after any error
-// nothing is left.
+// leaves the rest to [bundle.Receive].
 package oci

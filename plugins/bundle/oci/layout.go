@@ -9,6 +9,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	ocistore "oras.land/oras-go/v2/content/oci"
+	"oras.land/oras-go/v2/errdef"
 )
 
 // layout reads an image layout. Of its index only the entries at the top count:
@@ -71,7 +72,7 @@ func (l *layout) Resolve(_ context.Context, name string) (ocispec.Descriptor, er
 	}
 	switch {
 	case len(found) == 0:
-		return ocispec.Descriptor{}, fmt.Errorf("the image layout has no %q", name)
+		return ocispec.Descriptor{}, fmt.Errorf("the image layout has no %q: %w", name, errdef.ErrNotFound)
 	case len(found) > 1 && found[0].Digest != found[1].Digest:
 		return ocispec.Descriptor{}, fmt.Errorf("the image layout has %d artifacts called %q", len(found), name)
 	}

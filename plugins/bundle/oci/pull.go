@@ -2,17 +2,11 @@ package oci
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path"
-	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/wire"
@@ -25,8 +19,8 @@ type Pulled struct {
 	Pinned    string // the reference with the artifact's digest
 }
 
-// source is where an artifact is read from.
-type source interface {
+// place is where artifacts are read from.
+type place interface {
 	Resolve(ctx context.Context, name string) (ocispec.Descriptor, error)
 	Fetch(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, error)
 }
@@ -44,19 +38,34 @@ func Pull(ctx context.Context, ref, store string, want wire.Hash, opts Options) 
 		return nil, err
 	}
 	defer done()
-	p := &pull{from: from, opts: opts}
-	image, err := p.describe(ctx, r, want)
+	image, shipment, err := describe(ctx, from, r, want)
 	if err != nil {
 		return nil, fmt.Errorf("oci: pull %s: %w", r, err)
 	}
-	b, err := p.install(ctx, store)
+	b, err := bundle.Receive(ctx, shipment, want, store, bundle.Terms{MaxBytes: opts.MaxBytes, Trust: opts.Trust, Progress: opts.tell()})
 	if err != nil {
 		return nil, fmt.Errorf("oci: pull %s: %w", r, err)
 	}
 	return &Pulled{Bundle: b, Reference: r.String(), Pinned: r.to(image.String()).String()}, nil
 }
 
-func (r reference) readable(opts *Options) (source, func(), error) {
+// tell says when another part begins.
+func (o *Options) tell() func(bundle.Progress) {
+	last := "-"
+	return func(p bundle.Progress) {
+		switch {
+		case p.Part == last:
+			return
+		case p.Part == "":
+			o.Progress("check bundle")
+		default:
+			o.Progress(fmt.Sprintf("pull %s (%d of %d bytes are here)", p.Part, p.Done, p.Total))
+		}
+		last = p.Part
+	}
+}
+
+func (r reference) readable(opts *Options) (place, func(), error) {
 	if r.layout != "" {
 		return openLayout(r.layout)
 	}
@@ -64,49 +73,56 @@ func (r reference) readable(opts *Options) (source, func(), error) {
 	return repo, func() {}, err
 }
 
-// pull is one under way.
-type pull struct {
-	from     source
-	opts     Options
-	artifact *artifact
-	text     []byte // of manifest.json
-	manifest *bundle.Manifest
-}
-
-// describe fetches and checks all that says what will come.
-func (p *pull) describe(ctx context.Context, r reference, want wire.Hash) (digest.Digest, error) {
-	d, err := p.from.Resolve(ctx, r.name)
+// describe fetches and checks all that says what will come from a reference. With
+// want not zero another bundle is an error.
+func describe(ctx context.Context, from place, r reference, want wire.Hash) (digest.Digest, *bundle.Shipment, error) {
+	d, err := from.Resolve(ctx, r.name)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if err := checkDescriptor(&d); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if r.pinned() && d.Digest.String() != r.name {
-		return "", fmt.Errorf("the image manifest %w: it is %s, asked for was %s", ErrAltered, d.Digest, r.name)
+		return "", nil, fmt.Errorf("the image manifest %w: it is %s, asked for was %s", ErrAltered, d.Digest, r.name)
 	}
-	image, err := p.small(ctx, "the image manifest", d)
+	image, err := small(ctx, from, "the image manifest", d)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	if p.artifact, err = parseArtifact(image); err != nil {
-		return "", err
+	a, err := parseArtifact(image)
+	if err != nil {
+		return "", nil, err
 	}
-	if p.text, err = p.small(ctx, bundle.ManifestName, p.artifact.config); err != nil {
-		return "", err
+	// The config's digest is the bundle's.
+	if want != (wire.Hash{}) && a.config.Digest != digestOf(want) {
+		return "", nil, &bundle.Error{Part: bundle.ManifestName, Kind: bundle.ErrAltered, Detail: fmt.Sprintf("the bundle's digest is %s, wanted is %s", a.config.Digest, digestOf(want))}
 	}
-	if got := wire.SHA256(p.text); want != (wire.Hash{}) && got != want {
-		return "", &bundle.Error{Part: bundle.ManifestName, Kind: bundle.ErrAltered, Detail: fmt.Sprintf("the bundle's digest is %s, wanted is %s", got, want)}
+	s := &bundle.Shipment{}
+	if s.Manifest, err = small(ctx, from, bundle.ManifestName, a.config); err != nil {
+		return "", nil, err
 	}
-	if p.manifest, err = bundle.ParseManifest(p.text); err != nil {
-		return "", err
+	m, err := bundle.ParseManifest(s.Manifest)
+	if err != nil {
+		return "", nil, err
 	}
-	return d.Digest, p.artifact.checkParts(p.manifest, p.opts.MaxBytes)
+	if err := a.checkParts(m); err != nil {
+		return "", nil, err
+	}
+	if a.signatures != nil {
+		if s.Signatures, err = small(ctx, from, bundle.SignaturesName, *a.signatures); err != nil {
+			return "", nil, err
+		}
+	}
+	s.Open = func(ctx context.Context, p *bundle.Part) (io.ReadCloser, error) {
+		return from.Fetch(ctx, a.parts[digestOf(p.SHA256)])
+	}
+	return d.Digest, s, nil
 }
 
 // small fetches a blob of bounded size.
-func (p *pull) small(ctx context.Context, what string, d ocispec.Descriptor) ([]byte, error) {
-	content, err := p.from.Fetch(ctx, d)
+func small(ctx context.Context, from place, what string, d ocispec.Descriptor) ([]byte, error) {
+	content, err := from.Fetch(ctx, d)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
@@ -119,101 +135,4 @@ func (p *pull) small(ctx context.Context, what string, d ocispec.Descriptor) ([]
 		return nil, fmt.Errorf("%s %w: %d bytes of digest %s came, not %d of %s", what, ErrAltered, len(text), digest.FromBytes(text), d.Size, d.Digest)
 	}
 	return text, nil
-}
-
-// install fetches the parts into a stage and gives the bundle its place.
-func (p *pull) install(ctx context.Context, store string) (*bundle.Bundle, error) {
-	stage, err := bundle.Stage(store)
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(stage)
-	if err := p.checkRoom(stage); err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(stage)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	for i := range p.manifest.Parts {
-		if err := p.part(ctx, root, &p.manifest.Parts[i]); err != nil {
-			return nil, err
-		}
-	}
-	if p.artifact.signatures != nil {
-		text, err := p.small(ctx, bundle.SignaturesName, *p.artifact.signatures)
-		if err != nil {
-			return nil, err
-		}
-		if err := root.WriteFile(bundle.SignaturesName, text, 0o644); err != nil {
-			return nil, err
-		}
-	}
-	if err := root.WriteFile(bundle.ManifestName, p.text, 0o644); err != nil {
-		return nil, err
-	}
-	p.opts.Progress("check bundle")
-	return bundle.Install(ctx, stage, store, p.opts.Trust)
-}
-
-// checkRoom refuses what would fill the disk.
-func (p *pull) checkRoom(dir string) error {
-	var total int64
-	for _, part := range p.manifest.Parts {
-		total += part.Size
-	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(dir, &disk); err != nil {
-		return fmt.Errorf("free space of %s: %w", dir, err)
-	}
-	if free := int64(disk.Bavail) * disk.Bsize; total > free {
-		return fmt.Errorf("the bundle %w: it has %d bytes, the disk has room for %d", ErrTooBig, total, free)
-	}
-	return nil
-}
-
-// part fetches one part, hashing on the way. It reads no more than the manifest
-// announces.
-func (p *pull) part(ctx context.Context, root *os.Root, part *bundle.Part) (err error) {
-	p.opts.Progress(fmt.Sprintf("pull %s (%d bytes)", part.Path, part.Size))
-	content, err := p.from.Fetch(ctx, p.artifact.parts[digestOf(part.SHA256)])
-	if err != nil {
-		return fmt.Errorf("%s: %w", part.Name, err)
-	}
-	defer content.Close()
-	name := filepath.FromSlash(part.Path)
-	if err := root.MkdirAll(path.Dir(part.Path), 0o755); err != nil {
-		return fmt.Errorf("%s: %w", part.Name, err)
-	}
-	mode := os.FileMode(0o644)
-	if part.Name == bundle.PartPlugin {
-		mode = 0o755
-	}
-	file, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return fmt.Errorf("%s: %w", part.Name, err)
-	}
-	hash := sha256.New()
-	n, err := io.Copy(io.MultiWriter(file, hash), io.LimitReader(&contextReader{ctx, content}, part.Size+1))
-	if err := errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("%s: %w", part.Name, err)
-	}
-	if got := wire.Hash(hash.Sum(nil)); n != part.Size || got != part.SHA256 {
-		return &bundle.Error{Part: part.Name, Kind: bundle.ErrAltered, Detail: fmt.Sprintf("%d bytes of SHA-256 %s came, the manifest says %d of %s", n, got, part.Size, part.SHA256)}
-	}
-	return nil
-}
-
-// contextReader stops reading when its context ends.
-type contextReader struct {
-	ctx  context.Context
-	from io.Reader
-}
-
-func (r *contextReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.from.Read(p)
 }

@@ -18,7 +18,7 @@ import (
 // Options say how to reach a place.
 type Options struct {
 	// MaxBytes bounds what a pulled bundle may be in all; 0 means
-	// DefaultMaxBytes.
+	// bundle.DefaultMaxBytes.
 	MaxBytes int64
 	// Trust refuses pulled bundles that an operator's allow-list does not have;
 	// nil takes all.
@@ -30,14 +30,7 @@ type Options struct {
 	Progress func(line string)
 }
 
-// DefaultMaxBytes is the largest bundle that is pulled unless asked for: a
-// circuit of about 2^26 constraints.
-const DefaultMaxBytes = 32 << 30
-
 func (o *Options) defaults() {
-	if o.MaxBytes == 0 {
-		o.MaxBytes = DefaultMaxBytes
-	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
@@ -49,8 +42,9 @@ type Pushed struct {
 	Pinned    string // the same with the artifact's digest, which cannot change
 }
 
-// Push puts a bundle, with its signatures, to where ref says. Blobs that are
-// there are not sent again.
+// Push puts a bundle, with its signatures, to where ref says, and tags it with its
+// digest in hexadecimal, too: by that tag workers find it. Blobs that are there are
+// not sent again.
 func Push(ctx context.Context, b *bundle.Bundle, ref string, opts Options) (Pushed, error) {
 	opts.defaults()
 	r, err := parseReference(ref)
@@ -65,8 +59,10 @@ func Push(ctx context.Context, b *bundle.Bundle, ref string, opts Options) (Push
 		return Pushed{}, err
 	}
 	manifest, err := pushAll(ctx, target, b, &opts)
-	if err == nil {
-		err = target.Tag(ctx, manifest, r.name)
+	for _, tag := range []string{bundle.DirName(b.Digest), r.name} {
+		if err == nil {
+			err = target.Tag(ctx, manifest, tag)
+		}
 	}
 	if err != nil {
 		return Pushed{}, fmt.Errorf("oci: push to %s: %w", r, err)

@@ -72,6 +72,9 @@ func parseReference(text string) (reference, error) {
 }
 
 func parseLayout(text, rest string) (reference, error) {
+	if strings.HasPrefix(rest, "//") {
+		return reference{}, fmt.Errorf("oci: %q %w: registries are written without oci://", text, ErrReference)
+	}
 	r := reference{layout: rest, name: defaultTag}
 	if dir, digest, found := strings.Cut(rest, "@"); found {
 		r.layout, r.name = dir, digest
