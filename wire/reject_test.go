@@ -261,6 +261,8 @@ func envelopeRejects() []rejectCase {
 		{wire.RejectMalformed, "error", result(wire.ResultSolved, func(r *wire.Result) { r.Error = &wire.WorkError{Code: "x"} })},
 		{wire.RejectTooBig, "progress", result(wire.ResultSolved, func(r *wire.Result) { r.Progress = strings.Repeat("x", wire.MaxProgress+1) })},
 		{wire.RejectMissingField, "error.code", result(wire.ResultFailed, func(r *wire.Result) { r.Error.Code = "" })},
+		{wire.RejectMalformed, "error.retry_after_s", result(wire.ResultFailed, func(r *wire.Result) { r.Error.RetryAfter = wire.MaxRetryAfter + 1 })},
+		{wire.RejectMalformed, "error.retry_after_s", result(wire.ResultFailed, func(r *wire.Result) { r.Error.Retry, r.Error.RetryAfter = false, 1 })},
 		{wire.RejectMissingField, "deployment.chain_id", parse(`"chain_id":31337,`, ``)},
 		{wire.RejectUnknownField, "deployment.x", parse(`"chain_id"`, `"x":0,"chain_id"`)},
 		{wire.RejectMalformed, "prover", parse(`"prover":"0x`, `"prover":"0y`)},
@@ -303,4 +305,16 @@ func TestRejects(t *testing.T) {
 	}
 	require.Equal(t, 400, wire.RejectCode("never heard of").HTTPStatus())
 	require.Empty(t, wire.CodeOf(errors.New("other")))
+}
+
+func TestRetryAfterGoesThroughTheQueue(t *testing.T) {
+	t.Parallel()
+	sent := fixtureResult(wire.ResultFailed)
+	sent.Error.RetryAfter = 7
+	raw, err := sent.Encode()
+	require.NoError(t, err)
+	require.Contains(t, string(raw), `"retry_after_s":7`)
+	got, err := wire.ParseResult(raw)
+	require.NoError(t, err)
+	require.Equal(t, sent, got)
 }

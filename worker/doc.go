@@ -25,6 +25,10 @@
 // the same device once more, another one, the processor. A bundle under which no
 // engine makes a right proof gets no more work here.
 //
+// A bundle that is not here is fetched by plugins/bundle/fetch, if the operator
+// named sources. The attempt ends meanwhile, before it has a slot, with a result
+// that says so and does not count against the task.
+//
 // What happens on failure: whatever ends an attempt is reported as a failed
 // result with a code, a sentence for the operator, and whether another attempt
 // may succeed; whether there is one is the scheduler's decision. Only when no

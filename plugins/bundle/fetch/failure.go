@@ -14,6 +14,7 @@ type Kind string
 const (
 	Absent      Kind = "absent"      // the sources answered, and do not have it
 	Unreachable Kind = "unreachable" // a source did not answer, or not to the end
+	Busy        Kind = "busy"        // another process receives it into the same store
 	Untrusted   Kind = "untrusted"   // nobody on the allow-list signed it
 	Insecure    Kind = "insecure"    // keys of a development set-up
 	TooBig      Kind = "too-big"     // more bytes than allowed, or than there is room for
@@ -33,6 +34,9 @@ func (f *Failure) Error() string { return fmt.Sprintf("%v: %s", f.Err, f.Advice(
 // Unwrap gives what the sources said.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// passes says that another try may succeed with nobody doing anything.
+func (f *Failure) passes() bool { return f.Kind == Unreachable || f.Kind == Busy }
+
 // Refused says that the operator's own terms are in the way: another try does
 // not help.
 func (f *Failure) Refused() bool {
@@ -44,6 +48,8 @@ func (f *Failure) Advice() string {
 	switch f.Kind {
 	case Absent:
 		return "ask the project's team to push it there (gristmill plugin push tags a bundle with its digest), or name the source that has it with --bundle-source"
+	case Busy:
+		return "wait until the other process that shares the data directory is done"
 	case Untrusted:
 		return "if you trust a signer, add its public key (name+hash+key, as the team publishes it) to the file of --trust; if you looked through the bundle yourself, add its digest; then start the worker again"
 	case Insecure:
@@ -53,7 +59,7 @@ func (f *Failure) Advice() string {
 	case Damaged:
 		return "ask the project's team to push it again, or name another source with --bundle-source"
 	}
-	return "look at the source's address, the network and the credentials in docker's config file (gristmill doctor tries each source)"
+	return "look at the source's address, the network and the credentials in docker's config file (gristmill doctor asks each source)"
 }
 
 // kindOf tells failures of one source apart.
@@ -62,6 +68,8 @@ func kindOf(err error) Kind {
 	switch {
 	case errors.Is(err, bundle.ErrNotThere):
 		return Absent
+	case errors.Is(err, bundle.ErrBusy):
+		return Busy
 	case errors.Is(err, bundle.ErrUntrusted):
 		return Untrusted
 	case errors.Is(err, bundle.ErrInsecure):
@@ -76,7 +84,7 @@ func kindOf(err error) Kind {
 
 // weight orders kinds: of several sources' failures the one counts that is most
 // worth acting on. As long as one source may yet answer, that is to ask again.
-var weight = map[Kind]int{Unreachable: 6, Untrusted: 5, Insecure: 4, TooBig: 3, Damaged: 2, Absent: 1}
+var weight = map[Kind]int{Busy: 7, Unreachable: 6, Untrusted: 5, Insecure: 4, TooBig: 3, Damaged: 2, Absent: 1}
 
 // together is the failure of all sources.
 func together(errs []error) *Failure {

@@ -128,7 +128,7 @@ func (f *Fetcher) run(digest wire.Hash) {
 			f.forget(digest)
 			return
 		}
-		again := failure.Kind == Unreachable && ctx.Err() == nil
+		again := failure.passes() && ctx.Err() == nil
 		if !again {
 			pause = f.cfg.RetryMax
 		}

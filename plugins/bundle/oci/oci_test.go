@@ -138,6 +138,43 @@ func contents(t *testing.T, dir string) map[string]string {
 	return out
 }
 
+// What is pushed is found by the bundle's digest, whatever the tag, and by the
+// newest signatures.
+func TestSourceFindsByDigest(t *testing.T) {
+	t.Parallel()
+	for name, ref := range map[string]string{"registry": serve(t, nil) + "/team/tiny", "layout": "oci:" + t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := oci.Push(t.Context(), built, ref+":1.0.0", options(t))
+			require.NoError(t, err)
+			for _, at := range []string{ref, ref + ":1.0.0", ref + ":elsewhere"} {
+				source, err := oci.NewSource(at, options(t))
+				require.NoError(t, err)
+				require.Equal(t, at, source.String())
+				shipment, err := source.Find(t.Context(), built.Digest)
+				require.NoError(t, err)
+				require.Equal(t, built.Digest, wire.SHA256(shipment.Manifest))
+				shipment.Close()
+				_, err = source.Find(t.Context(), wire.Hash{1})
+				require.ErrorIs(t, err, bundle.ErrNotThere)
+				err = source.Check(t.Context())
+				if strings.HasSuffix(at, ":elsewhere") {
+					require.ErrorContains(t, err, "elsewhere", "a tag that is named must be there")
+				} else {
+					require.NoError(t, err)
+				}
+			}
+		})
+	}
+	for _, bad := range []string{"", "tiny", "oci:", "oci://registry.example/team/tiny"} {
+		_, err := oci.NewSource(bad, options(t))
+		require.ErrorIs(t, err, oci.ErrReference, bad)
+	}
+	gone, err := oci.NewSource("127.0.0.1:1/team/tiny", options(t))
+	require.NoError(t, err)
+	require.Error(t, gone.Check(t.Context()))
+}
+
 // Pulling what is there adds signatures, and mends what was damaged.
 func TestPullOntoWhatIsThere(t *testing.T) {
 	t.Parallel()
@@ -190,7 +227,7 @@ func TestCredentialsComeFromDockersFile(t *testing.T) {
 func TestBadReferences(t *testing.T) {
 	t.Parallel()
 	for _, ref := range []string{
-		"", "tiny", "registry.example", "registry.example/Team/x:1", "registry.example/x:a b", "registry.example/x@sha512:00", "oci:", "oci::1",
+		"", "tiny", "registry.example", "registry.example/Team/x:1", "registry.example/x:a b", "registry.example/x@sha512:00", "oci://registry.example/x", "oci:", "oci::1",
 		"oci:dir@1", "oci:dir:a b",
 	} {
 		_, err := oci.Push(t.Context(), built, ref, options(t))
