@@ -73,31 +73,6 @@ func TestBeatingWorkerIsLeftAlone(t *testing.T) {
 	require.Never(t, func() bool { return e.queue.Take() != nil }, 3*e.cfg.LostAfter, tick)
 }
 
-// What a worker says of its work is kept with the attempt; the last word is what
-// its result says.
-func TestProgressIsKept(t *testing.T) {
-	t.Parallel()
-	e := newEnv(t)
-	s, _ := e.start(t)
-	id := e.mine(t, me)
-	job := e.take(t)
-	progress := func(attempt int) string {
-		list, err := s.Store().Attempts(context.Background(), id)
-		require.NoError(t, err)
-		return list[attempt-1].Progress
-	}
-	for _, text := range []string{"solve", "solve; prove"} {
-		e.queue.BeatWith(e.jobID(id, 1), patience, text)
-		require.Eventually(t, func() bool { return progress(1) == text }, patience, tick)
-	}
-	failed := failedResult(job, true)
-	failed.Progress = "solve; prove; the last word"
-	e.queue.Report(failed)
-	e.take(t) // the next attempt
-	require.Equal(t, failed.Progress, progress(1))
-	require.Empty(t, progress(2))
-}
-
 func TestWaitingJobIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

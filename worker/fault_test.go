@@ -146,13 +146,13 @@ func TestBadPluginsCostTheirAttempts(t *testing.T) {
 		for i, m := range all {
 			r.requireOutcome(bad[i], faults[m.batch], m)
 		}
+		require.NotEmpty(t, livingChildren(t), "idle plugins")
+		require.NotEmpty(t, entries(t, run), "directories of sockets")
 	})
 	require.NotContains(t, log.String(), "a solution stays in memory")
 	require.NoFileExists(t, planted)
 	require.NoFileExists(t, "/tmp/gristmill-fault")
-	left, err := os.ReadDir(run)
-	require.NoError(t, err)
-	require.Empty(t, left, "files of plugins")
+	require.Empty(t, entries(t, run), "files of plugins")
 	require.Eventually(t, func() bool { return len(livingChildren(t)) == 0 }, 5*time.Second, 5*time.Millisecond, "processes of plugins")
 	require.Eventually(t, func() bool { return descriptors(t) <= files }, 5*time.Second, 5*time.Millisecond, "descriptors")
 	routines++ // the condition is asked in one of its own
@@ -244,6 +244,13 @@ func descriptors(t *testing.T) int {
 	all, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
 	return len(all)
+}
+
+func entries(t *testing.T, dir string) []os.DirEntry {
+	t.Helper()
+	all, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	return all
 }
 
 // livingChildren are the numbers of this process's children that have not ended.

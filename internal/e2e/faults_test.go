@@ -99,11 +99,18 @@ func TestBadPluginsBesideGoodOnes(t *testing.T) {
 	require.Contains(t, f.command("audit"), "audit ok")
 	require.False(t, f.up.dead())
 
+	require.NotEmpty(t, livingChildren())
+	require.NotEmpty(t, entries(t, temp))
 	f.up.stop(t)
 	require.Empty(t, livingChildren(), "processes of plugins outlive the node")
-	left, err := os.ReadDir(temp)
+	require.Empty(t, entries(t, temp), "the node leaves files of plugins behind")
+}
+
+func entries(t *testing.T, dir string) []os.DirEntry {
+	t.Helper()
+	all, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Empty(t, left, "the node leaves files of plugins behind")
+	return all
 }
 
 // Of plugins/internal/faulty: the batch size for which its circuit uses a
