@@ -86,22 +86,27 @@ type cache[K comparable, V any] struct {
 	values map[K]V
 }
 
-func (c *cache[K, V]) get(key K, load func() (V, error)) (V, error) {
+// get gives a key's value. It is new to whoever's loading counted; of several at
+// once one does.
+func (c *cache[K, V]) get(key K, load func() (V, error)) (value V, isNew bool, err error) {
 	c.mu.Lock()
 	value, ok := c.values[key]
 	c.mu.Unlock()
 	if ok {
-		return value, nil
+		return value, false, nil
 	}
-	value, err := load()
+	loaded, err := load()
 	if err != nil {
-		return value, err
+		return value, false, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if value, ok = c.values[key]; ok {
+		return value, false, nil
+	}
 	if c.values == nil {
 		c.values = map[K]V{}
 	}
-	c.values[key] = value
-	return value, nil
+	c.values[key] = loaded
+	return loaded, true, nil
 }

@@ -189,14 +189,17 @@ func (s *Scheduler) backoff(failures uint32) time.Duration {
 
 // version reads a project version, once.
 func (s *Scheduler) version(ctx context.Context, t *Task) (Version, error) {
-	return s.versions.get(versionID{t.Project, t.Version}, func() (Version, error) {
+	v, isNew, err := s.versions.get(versionID{t.Project, t.Version}, func() (Version, error) {
 		v, err := s.chain.Version(ctx, t.Project, t.Version)
 		if err != nil {
 			return v, fmt.Errorf("project %d version %d: %w", t.Project, t.Version, err)
 		}
-		s.warnOfLag(ctx, t, v)
 		return v, nil
 	})
+	if isNew {
+		s.warnOfLag(ctx, t, v)
+	}
+	return v, err
 }
 
 // warnOfLag tells the operator of a version whose offers may have lapsed before

@@ -30,7 +30,7 @@ func (s *Scheduler) verify(ctx context.Context, t *Task, e *wire.ProofEnvelope) 
 	if err := s.matches(t, e, version); err != nil {
 		return &badProof{err}
 	}
-	v, err := s.keys.get(version.VKID, func() (*verifier, error) { return s.readKey(ctx, version.VKID) })
+	v, _, err := s.keys.get(version.VKID, func() (*verifier, error) { return s.readKey(ctx, version.VKID) })
 	if err != nil {
 		return err
 	}
