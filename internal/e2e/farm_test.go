@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gristmill-zk/gristmill/internal/testport"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -93,7 +93,7 @@ func newFarm(t *testing.T, args ...string) *farm {
 		_ = f.log.Close()
 	})
 	for _, name := range []string{"rpc", "sequencer", "mining", "scheduler", "redis"} {
-		f.ports[name] = freePort(t)
+		f.ports[name] = testport.Reserve(t)
 	}
 	f.args = append([]string{
 		"up", "--rpc-listen", f.ports["rpc"], "--listen", f.ports["sequencer"],
@@ -101,14 +101,6 @@ func newFarm(t *testing.T, args ...string) *farm {
 		"--meter-plugin", plugin, "--block-time", "2s", "--half-life", "20s", "--max-wait", "1s",
 	}, args...)
 	return f
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // environ is the test's own environment without any setting of gristmill's but

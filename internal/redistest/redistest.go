@@ -25,9 +25,10 @@ import (
 
 	"github.com/gristmill-zk/gristmill/internal/embedredis"
 	"github.com/gristmill-zk/gristmill/internal/service"
+	"github.com/gristmill-zk/gristmill/internal/testport"
 )
 
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // Redis is a running redis-server.
 type Redis struct {
@@ -48,17 +49,13 @@ func Start(t testing.TB, extra ...string) *Redis {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatalf("redis-server is not installed: `make test` installs it: %v", err)
 	}
-	r := &Redis{t: t, dir: t.TempDir(), args: extra}
-	for range 5 { // another process may take the port between probing and use
-		r.Addr = freeAddr(t)
-		if r.start() == nil {
-			t.Cleanup(r.Kill)
-			return r
-		}
+	r := &Redis{t: t, dir: t.TempDir(), args: extra, Addr: testport.Reserve(t)}
+	if err := r.start(); err != nil {
 		r.Kill()
+		t.Fatalf("start redis-server: %v", err)
 	}
-	t.Fatal("redis-server did not start")
-	return nil
+	t.Cleanup(r.Kill)
+	return r
 }
 
 // Kill ends the server with SIGKILL. A second Kill is harmless.
@@ -154,16 +151,6 @@ func serverPID(ctx context.Context, client *redis.Client) (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(info["Server"]["process_id"])
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("free port: %v", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // Embedded runs the in-process server of `gristmill up`, its keys expiring a
