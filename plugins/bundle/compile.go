@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Platform is what an executable runs on, as GOOS and GOARCH spell it.
@@ -101,7 +102,12 @@ func goBuild(ctx context.Context, source, out string, target Platform) error {
 	return nil
 }
 
+// copyExecutable copies a program that is executed afterwards. No process is
+// started meanwhile: it would have the file open for writing until it becomes
+// another program, and the kernel executes nothing that somebody may write.
 func copyExecutable(from, to string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	return copyFile(from, to, 0o755, "plugin executable")
 }
 
