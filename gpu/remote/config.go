@@ -43,7 +43,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	// RunDir is where directories for sockets are made, at most 66 bytes long.
-	// Empty takes the system's temporary directory.
+	// Empty takes the system's temporary directory, or /tmp where its name is longer.
 	RunDir string
 
 	// StartTimeout bounds the time from starting the process to knowing its

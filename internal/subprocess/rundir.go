@@ -25,9 +25,13 @@ type RunDir struct {
 	lock *os.File
 }
 
-// NewRunDir makes a directory under parent, or under the system's temporary one
-// when parent is empty, and removes those of dead processes.
+// NewRunDir makes a directory under parent, or when parent is empty under the
+// system's temporary one, or /tmp where that one's name is too long, and removes
+// those of dead processes.
 func NewRunDir(parent string) (*RunDir, error) {
+	if parent == "" && len(os.TempDir()) > MaxRunDir {
+		parent = "/tmp"
+	}
 	if parent != "" {
 		if err := os.MkdirAll(parent, 0o700); err != nil {
 			return nil, fmt.Errorf("run directory: %w", err)

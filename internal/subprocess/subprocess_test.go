@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -171,6 +174,19 @@ func TestFilesArePassed(t *testing.T) {
 	_, err = receiver.Take(t.Context(), numbers[0])
 	require.NoError(t, err, "what came before is there")
 	require.NoError(t, receiver.Close())
+}
+
+// Not parallel: the temporary directory is the process's.
+func TestSocketsFitWhereverTheTemporaryDirectoryIs(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), strings.Repeat("x", subprocess.MaxRunDir)))
+	require.NoError(t, os.Mkdir(os.TempDir(), 0o700))
+	d, err := subprocess.NewRunDir("")
+	require.NoError(t, err)
+	l, err := net.Listen("unix", filepath.Join(d.Path(), "plugin-dir4294967295", "plugin4294967295"))
+	require.ErrorIs(t, err, fs.ErrNotExist, "the address is not too long")
+	require.Nil(t, l)
+	require.NoError(t, d.Remove())
+	require.NoDirExists(t, d.Path())
 }
 
 func TestCleanMakesOneLine(t *testing.T) {

@@ -38,7 +38,7 @@ import (
 // process is a plugin that runs.
 type process struct {
 	cmd      *exec.Cmd
-	dir      string // of its socket
+	dir      *subprocess.RunDir // of its socket
 	stdin    io.WriteCloser
 	solution *os.File
 	header   solution.Header
@@ -119,7 +119,7 @@ func start(ctx context.Context, b *bundle.Bundle) (p *process, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.dir, err = os.MkdirTemp("", "gm-conf-"); err != nil {
+	if p.dir, err = subprocess.NewRunDir(""); err != nil {
 		return p, err
 	}
 	if p.solution, err = subprocess.FixedFile("solution", p.header.Size()); err != nil {
@@ -130,12 +130,12 @@ func start(ctx context.Context, b *bundle.Bundle) (p *process, err error) {
 		return p, err
 	}
 	p.cmd = exec.Command(path, "serve", "--batch", strconv.FormatUint(uint64(info.BatchSize), 10))
-	p.cmd.Dir = p.dir
+	p.cmd.Dir = p.dir.Path()
 	p.cmd.Stderr = p.said
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Env = []string{
 		proto.CookieKey + "=" + proto.CookieValue, "PLUGIN_PROTOCOL_VERSIONS=" + strconv.Itoa(proto.ProtocolVersion),
-		"PLUGIN_CLIENT_CERT=" + string(certificate), "PLUGIN_UNIX_SOCKET_DIR=" + p.dir,
+		"PLUGIN_CLIENT_CERT=" + string(certificate), "PLUGIN_UNIX_SOCKET_DIR=" + p.dir.Path(),
 	}
 	stdout, err := p.launch(path, circuit)
 	if err != nil {
@@ -196,7 +196,7 @@ func (p *process) connect(ctx context.Context, stdout io.Reader, pair tls.Certif
 	case <-ctx.Done():
 		return errors.New("no handshake line on standard output")
 	}
-	socket, certificate, err := parseHandshake(strings.TrimSuffix(line, "\n"), p.dir)
+	socket, certificate, err := parseHandshake(strings.TrimSuffix(line, "\n"), p.dir.Path())
 	if err != nil {
 		return fmt.Errorf("handshake line %q: %w", line, err)
 	}
@@ -257,8 +257,8 @@ func (p *process) kill() {
 	if p.solution != nil {
 		_ = p.solution.Close()
 	}
-	if p.dir != "" {
-		_ = os.RemoveAll(p.dir)
+	if p.dir != nil {
+		_ = p.dir.Remove()
 	}
 }
 

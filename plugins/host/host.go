@@ -26,7 +26,7 @@ type Config struct {
 	Slots int
 
 	// RunDir is where directories for sockets are made, at most 66 bytes long.
-	// Empty makes a directory of the system's temporary one.
+	// Empty takes the system's temporary directory, or /tmp where its name is longer.
 	RunDir string
 
 	// StartTimeout bounds the time from starting a process to knowing that it
