@@ -20,6 +20,7 @@ type heart struct {
 	id       string
 	progress *progress
 	every    time.Duration
+	pause    time.Duration // between beats for news
 	logger   *slog.Logger
 	stop     context.CancelCauseFunc
 
@@ -39,14 +40,10 @@ func (h *heart) start(ctx context.Context) (wanted bool) {
 	return true
 }
 
-// beatsForNews is how many more times news can make the heart beat in the time
-// of one beat.
-const beatsForNews = 5
-
 func (h *heart) run(ctx context.Context) {
 	ticker := time.NewTicker(h.every)
 	defer ticker.Stop()
-	pause := time.NewTimer(h.every / beatsForNews)
+	pause := time.NewTimer(h.pause)
 	defer pause.Stop()
 	var news <-chan struct{} // nil during a pause
 	for {
@@ -58,7 +55,7 @@ func (h *heart) run(ctx context.Context) {
 			continue
 		case <-news:
 			news = nil
-			pause.Reset(h.every / beatsForNews)
+			pause.Reset(h.pause)
 		case <-ticker.C:
 		}
 		if !h.beat(ctx) {

@@ -79,12 +79,10 @@ func TestDuplicateDeliveryIsWorkedOnOnce(t *testing.T) {
 	require.Len(t, r.results(), 2)
 }
 
-// What the plugin says is in the attempt's key long before its next beat, and in
-// the result.
+// What the plugin says is in the attempt's key and in the result.
 func TestProgressIsTold(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.cfg.Beat = time.Second
 	g := newGate(r)
 	hold := r.plugins.before
 	r.plugins.before = func(ctx context.Context, task host.Task) error {

@@ -20,6 +20,9 @@ const (
 	// giveBack is how long a job rests in the queue that could not be
 	// reported on.
 	giveBack = 5 * time.Second
+	// beatsForNews is how many more times progress can make an attempt's heart
+	// beat in the time of one beat.
+	beatsForNews = 5
 	// lastWords is how long results may still be sent after the attempts were
 	// cancelled for the worker's end.
 	lastWords = 10 * time.Second
@@ -192,7 +195,7 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 
 	a := &attempt{Worker: w, job: job, progress: newProgress()}
 	a.observe(EventTaken, 0, nil)
-	h := &heart{redis: w.redis, id: job.ID(), progress: a.progress, every: w.cfg.Beat, logger: w.logger, stop: cancel}
+	h := &heart{redis: w.redis, id: job.ID(), progress: a.progress, every: w.cfg.Beat, pause: w.cfg.Beat / beatsForNews, logger: w.logger, stop: cancel}
 	if !h.start(w.lasting) {
 		a.dropped(errStopped)
 		return nil
