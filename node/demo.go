@@ -74,7 +74,7 @@ func Demo(ctx context.Context, opts DemoOptions) (DemoResult, error) {
 		if err != nil {
 			return err
 		}
-		d := &demo{g: g, local: l, stage: stage, opts: opts}
+		d := &demo{g: g, local: l, stage: stage, opts: opts, ended: map[int]uint64{}}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		go func() {
@@ -97,6 +97,7 @@ type demo struct {
 	stage   *stage
 	opts    DemoOptions
 	devices []*client.Device
+	ended   map[int]uint64 // when each device's last reading ended, Unix milliseconds
 	api     *client.Client
 }
 
@@ -176,12 +177,26 @@ func (d *demo) sendAll(ctx context.Context) ([]wire.Hash, error) {
 	return all, nil
 }
 
+// quarterHour is the time that a reading is about, in milliseconds.
+const quarterHour = 900_000
+
+// period is when a device's next reading begins: where the last one ended, since
+// no time counts twice. The first is of a day ago.
+func (d *demo) period(device int) (start uint64) {
+	if d.ended[device] == 0 {
+		d.ended[device] = uint64(time.Now().Add(-24 * time.Hour).UnixMilli())
+	}
+	start = d.ended[device]
+	d.ended[device] += quarterHour
+	return start
+}
+
 func (d *demo) sendBatch(ctx context.Context, size int) ([]wire.Hash, error) {
 	ids := make([]wire.Hash, size)
 	for i := range ids {
 		at := i % len(d.devices)
 		wh := 500 + rand.Uint64N(2000)
-		payload, err := PackPayload(fmt.Sprintf("u8:1,u64:%d,u64:now-ms,u32:900000", wh))
+		payload, err := PackPayload(fmt.Sprintf("u8:1,u64:%d,u64:%d,u32:%d", wh, d.period(at), quarterHour))
 		if err != nil {
 			return nil, err
 		}

@@ -70,7 +70,7 @@ func (r *rig) meterJob(n byte, key wire.Hash, energies []uint64) *wire.Job {
 	require.NoError(r.t, err)
 	body := wire.Body{Project: 1, Version: 1}
 	for i, wh := range energies {
-		reading := meter.Reading{EnergyWh: wh, PeriodStart: 1_700_000_000_000, PeriodMs: 60_000}
+		reading := meter.Reading{EnergyWh: wh, PeriodStart: 1_700_000_000_000 + 60_000*uint64(i), PeriodMs: 60_000}
 		m := wire.Message{Project: 1, Nonce: uint64(i + 1), Time: 1_700_000_060_000, Payload: reading.Encode()}
 		require.NoError(r.t, signer.Sign(deployment, meter.PayloadLimit, &m))
 		body.Messages = append(body.Messages, m)

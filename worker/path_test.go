@@ -104,7 +104,7 @@ func newBareLoop(b *testing.B, built *bundle.Bundle, batch int) *bareLoop {
 	require.NoError(b, err)
 	loop := &bareLoop{body: &wire.Body{Project: 1, Version: 1}, system: new(cs.R1CS)}
 	for i := range batch {
-		reading := meter.Reading{EnergyWh: uint64(1000 + i), PeriodStart: 1_700_000_000_000, PeriodMs: 60_000}
+		reading := meter.Reading{EnergyWh: uint64(1000 + i), PeriodStart: 1_700_000_000_000 + 60_000*uint64(i), PeriodMs: 60_000}
 		m := wire.Message{Project: 1, Nonce: uint64(i + 1), Time: 1_700_000_060_000, Payload: reading.Encode()}
 		require.NoError(b, signer.Sign(deployment, meter.PayloadLimit, &m))
 		loop.body.Messages = append(loop.body.Messages, m)

@@ -105,9 +105,10 @@ func measure(ctx context.Context, cfg Config, e node.Embedded, t *trace, report 
 // send sends one message of a device for each task.
 func send(ctx context.Context, e node.Embedded, device, tasks int) error {
 	const quarterHour = 900_000
+	began := time.Now().Add(-24 * time.Hour).UnixMilli()
 	for n := range tasks {
 		reading := circuit.Reading{
-			EnergyWh: 500 + uint64(device*100+n), PeriodStart: uint64(time.Now().UnixMilli()), PeriodMs: quarterHour,
+			EnergyWh: 500 + uint64(device*100+n), PeriodStart: uint64(began) + uint64(n)*quarterHour, PeriodMs: quarterHour,
 		}
 		if _, _, err := e.Devices[device].Send(ctx, reading.Encode()); err != nil {
 			return fmt.Errorf("device %d: %w", device, err)

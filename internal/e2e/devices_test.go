@@ -40,8 +40,9 @@ type device struct {
 // to reach the chain.
 func (f *farm) devices(n int, l *ledger, flags ...string) []*device {
 	f.t.Helper()
+	began := uint64(time.Now().Add(-24 * time.Hour).UnixMilli())
 	return f.devicesOf(meterProject, meterLimit, n, l, func(nonce uint64) []byte {
-		return reading(1000+nonce, uint64(time.Now().UnixMilli())-60_000)
+		return reading(1000+nonce, began+nonce*minute)
 	}, flags...)
 }
 
@@ -64,13 +65,16 @@ func (f *farm) devicesOf(project uint64, limit uint32, n int, l *ledger, payload
 	return devices
 }
 
+// minute is the time that a reading is about, in milliseconds.
+const minute = 60_000
+
 // reading is the meter circuit's payload: format u8 = 1 ‖ energyWh u64 ‖
 // periodStart u64 (unix ms) ‖ periodMs u32.
 func reading(wh, start uint64) []byte {
 	out := []byte{1}
 	out = binary.BigEndian.AppendUint64(out, wh)
 	out = binary.BigEndian.AppendUint64(out, start)
-	return binary.BigEndian.AppendUint32(out, 60_000)
+	return binary.BigEndian.AppendUint32(out, minute)
 }
 
 // next is the message in hand, or a new one.

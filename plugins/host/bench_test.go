@@ -80,7 +80,7 @@ func meterTask(b *testing.B, batch int) host.Task {
 	require.NoError(b, err)
 	body := wire.Body{Project: 7, Version: 1}
 	for i := range batch {
-		reading := meter.Reading{EnergyWh: uint64(1000 + i), PeriodStart: 1_700_000_000_000, PeriodMs: 60_000}
+		reading := meter.Reading{EnergyWh: uint64(1000 + i), PeriodStart: 1_700_000_000_000 + 60_000*uint64(i), PeriodMs: 60_000}
 		m := wire.Message{Project: 7, Nonce: uint64(i + 1), Time: 1_700_000_060_000, Payload: reading.Encode()}
 		require.NoError(b, signer.Sign(d, meter.PayloadLimit, &m))
 		body.Messages = append(body.Messages, m)

@@ -69,6 +69,27 @@ func (m *Messages) AssertDeviceOrder() {
 	}
 }
 
+// WithoutOverlap picks, in the order of the slots, the messages whose period does
+// not begin before the last picked one of the same device has ended: 1 for each of
+// them, 0 for every other slot. A used slot's start must be known to have 64 bits,
+// its end to be above the start and below 2^65, and both must be below 2^65 in a
+// slot that is not used. With SameDevice it costs 3 constraints for each pair of
+// slots and 69 for each slot but the first.
+func (m *Messages) WithoutOverlap(starts, ends []frontend.Variable) []frontend.Variable {
+	picked := make([]frontend.Variable, len(m.Items))
+	last := make([]frontend.Variable, len(m.Items)) // end of what was picked of the slot's device, the slot included
+	picked[0], last[0] = m.Items[0].Used, ends[0]
+	for j := 1; j < len(m.Items); j++ {
+		before := frontend.Variable(0)
+		for i := range j {
+			before = m.api.Select(m.SameDevice(i, j), last[i], before)
+		}
+		picked[j] = m.api.Mul(m.Items[j].Used, IsAtLeast(m.api, starts[j], before, timeBits+1))
+		last[j] = m.api.Add(before, m.api.Mul(picked[j], m.api.Sub(ends[j], before)))
+	}
+	return picked
+}
+
 // AssertTimesInOrder says that the messages' times do not fall from slot to
 // slot. It costs 66 constraints for each slot but the first.
 func (m *Messages) AssertTimesInOrder() {

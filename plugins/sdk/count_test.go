@@ -83,6 +83,7 @@ func TestGadgetsCost(t *testing.T) {
 		{"Devices", 4, 3 * pairs, all(func(_ *gadgetCircuit, m *Messages) { m.Devices() })},
 		{"AssertDistinct", 4, 7 * pairs, all(func(_ *gadgetCircuit, m *Messages) { m.AssertDistinct() })},
 		{"AssertDeviceOrder", 4, 4*pairs + 132*3, all(func(_ *gadgetCircuit, m *Messages) { m.AssertDeviceOrder() })},
+		{"WithoutOverlap", 4, 3*pairs + 69*3, all(func(_ *gadgetCircuit, m *Messages) { m.WithoutOverlap(values(m), values(m)) })},
 		{"AssertTimesInOrder", 4, 66 * 3, all(func(_ *gadgetCircuit, m *Messages) { m.AssertTimesInOrder() })},
 		{"AssertTimeWindow", 4, 132 * 4, all(func(c *gadgetCircuit, m *Messages) { m.AssertTimeWindow(c.A, c.B) })},
 		{"AssertTimeSpan", 4, 134 * 4, all(func(c *gadgetCircuit, m *Messages) { m.AssertTimeSpan(c.A, c.B) })},

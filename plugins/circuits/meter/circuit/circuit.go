@@ -1,5 +1,5 @@
 // Package circuit is the statement of the meter plugin: the total, the least
-// and the greatest of a batch of signed energy readings, and how many they are.
+// and the greatest of a batch of signed energy readings, and how many count.
 package circuit
 
 import (
@@ -31,43 +31,56 @@ type Circuit struct {
 // Define states what the outputs are. That every message is signed by its
 // device and belongs to the task's data is the SDK's part.
 func (c *Circuit) Define(api frontend.API, m *sdk.Messages) error {
-	energy := make([]frontend.Variable, len(m.Items))
-	total := frontend.Variable(0)
+	energy, starts, ends := make([]frontend.Variable, len(m.Items)), make([]frontend.Variable, len(m.Items)), make([]frontend.Variable, len(m.Items))
 	for i, msg := range m.Items {
-		var err error
-		if energy[i], err = defineReading(api, msg); err != nil {
+		r, err := defineReading(api, msg)
+		if err != nil {
 			return fmt.Errorf("reading %d: %w", i, err)
 		}
-		total = api.Add(total, energy[i])
+		energy[i], starts[i], ends[i] = r.energy, r.start, api.Add(r.start, r.period)
 	}
 	m.AssertDeviceOrder()
-	m.AssertIsMin(c.MinWh, energy, energyBits)
-	m.AssertIsMax(c.MaxWh, energy, energyBits)
+	total, count := frontend.Variable(0), frontend.Variable(0)
+	// A reading that does not count is nothing to the sum and the greatest, and
+	// the limit to the least.
+	most, least := make([]frontend.Variable, len(energy)), make([]frontend.Variable, len(energy))
+	for i, counts := range m.WithoutOverlap(starts, ends) {
+		most[i] = api.Mul(counts, energy[i])
+		least[i] = api.Add(most[i], api.Mul(api.Sub(1, counts), MaxEnergyWh))
+		total, count = api.Add(total, most[i]), api.Add(count, counts)
+	}
+	m.AssertIsMin(c.MinWh, least, energyBits)
+	m.AssertIsMax(c.MaxWh, most, energyBits)
 	api.AssertIsEqual(c.TotalWh, total)
-	api.AssertIsEqual(c.Count, m.Count)
+	api.AssertIsEqual(c.Count, count)
 	return nil
 }
 
-// defineReading checks the payload's form and limits and returns its energy,
-// which is zero in a slot that is not used.
-func defineReading(api frontend.API, m *sdk.Message) (frontend.Variable, error) {
+// reading is a Reading inside the circuit.
+type reading struct {
+	energy, start, period frontend.Variable
+}
+
+// defineReading checks the payload's form and limits and returns the reading,
+// which is all zero in a slot that is not used.
+func defineReading(api frontend.API, m *sdk.Message) (r reading, err error) {
 	if err := m.FixLength(PayloadSize); err != nil {
-		return nil, err
+		return r, err
 	}
 	m.AssertEqual(m.Bytes()[0], Format)
-	energy, err := m.Uint(offsetEnergy, 8)
-	if err != nil {
-		return nil, err
+	for _, field := range []struct {
+		into         *frontend.Variable
+		offset, size int
+	}{{&r.energy, offsetEnergy, 8}, {&r.start, offsetStart, 8}, {&r.period, offsetPeriod, 4}} {
+		if *field.into, err = m.Uint(field.offset, field.size); err != nil {
+			return r, err
+		}
 	}
-	period, err := m.Uint(offsetPeriod, 4)
-	if err != nil {
-		return nil, err
-	}
-	sdk.AssertNotAbove(api, energy, MaxEnergyWh)
-	sdk.AssertNotAbove(api, period, MaxPeriodMs)
+	sdk.AssertNotAbove(api, r.energy, MaxEnergyWh)
+	sdk.AssertNotAbove(api, r.period, MaxPeriodMs)
 	// The period is at least 1, and 0 in a slot that is not used.
-	api.AssertIsDifferent(api.Add(period, api.Sub(1, m.Used)), 0)
-	return energy, nil
+	api.AssertIsDifferent(api.Add(r.period, api.Sub(1, m.Used)), 0)
+	return r, nil
 }
 
 // Assign computes the outputs of a task.
@@ -75,18 +88,39 @@ func Assign(t sdk.Task) (sdk.Circuit, error) {
 	if err := checkOrder(t.Messages); err != nil {
 		return nil, err
 	}
-	var total, low, high uint64
+	c := tally{ended: map[string]end{}}
 	for i, msg := range t.Messages {
 		r, err := ParseReading(msg.Payload)
 		if err != nil {
 			return nil, fmt.Errorf("message %d: %w", i, err)
 		}
-		if i == 0 {
-			low = r.EnergyWh
-		}
-		total, low, high = total+r.EnergyWh, min(low, r.EnergyWh), max(high, r.EnergyWh)
+		c.add(string(msg.Key.Bytes), r)
 	}
-	return &Circuit{TotalWh: total, MinWh: low, MaxWh: high, Count: len(t.Messages)}, nil
+	return &Circuit{TotalWh: c.total, MinWh: c.low, MaxWh: c.high, Count: c.count}, nil
+}
+
+// tally adds up the readings that count.
+type tally struct {
+	total, low, high, count uint64
+	ended                   map[string]end // of each device's last reading that counts
+}
+
+// end is a time up to which a device's energy is counted. It may not fit 64 bits.
+type end struct {
+	start, period uint64
+}
+
+// add leaves out a reading of a time that is counted already.
+func (c *tally) add(device string, r Reading) {
+	last := c.ended[device]
+	if r.PeriodStart < last.start || r.PeriodStart-last.start < last.period {
+		return
+	}
+	c.ended[device] = end{r.PeriodStart, uint64(r.PeriodMs)}
+	if c.count == 0 {
+		c.low = r.EnergyWh
+	}
+	c.total, c.low, c.high, c.count = c.total+r.EnergyWh, min(c.low, r.EnergyWh), max(c.high, r.EnergyWh), c.count+1
 }
 
 // checkOrder finds the device whose nonces or times do not rise.
@@ -114,7 +148,7 @@ func checkOrder(messages []wire.Message) error {
 func Project() *sdk.Project {
 	return &sdk.Project{
 		Name:         "meter",
-		Version:      "1.1.0",
+		Version:      "1.2.0",
 		BatchSize:    DefaultBatch,
 		PayloadLimit: PayloadLimit,
 		New:          func(int) sdk.Circuit { return &Circuit{} },

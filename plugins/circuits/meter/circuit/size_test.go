@@ -15,6 +15,6 @@ func TestConstraintCount(t *testing.T) {
 	_, d, err := sdk.Compile(circuit.Project())
 	require.NoError(t, err)
 	require.Equal(t, []string{"totalWh", "minWh", "maxWh", "count"}, d.Outputs)
-	require.EqualValues(t, 32_308, d.Constraints)
+	require.EqualValues(t, 32_525, d.Constraints)
 	require.LessOrEqual(t, d.Constraints, uint64(1<<15))
 }
