@@ -47,7 +47,7 @@ func (f Forgery) String() string {
 	if len(f.Outputs) != 0 {
 		effect = "the outputs change: " + strings.Join(f.Outputs, ", ")
 	}
-	return fmt.Sprintf("output %d of the hint %s (%s) may be %s instead of %s (so in %d calls), and %s",
+	return fmt.Sprintf("output %d of the hint %s (%s) may be %s instead of %s (calls like this: %d), and %s",
 		f.Output, f.Hint, where, f.Forged.String(), f.Answer.String(), f.Calls, effect)
 }
 

@@ -144,7 +144,7 @@ func TestForgeryInWords(t *testing.T) {
 	found := c.Forgeries(t, c.Task(t, []byte{42}))
 	require.Len(t, found, 2)
 	require.Regexp(t, `^output 0 of the hint github.com/gristmill-zk/gristmill/plugins/sdk/sdktest_test.divByTen `+
-		`\(called at sdktest/forge_test.go:\d+, from sdktest/forge_test.go:\d+\) may be 5 instead of 4 \(so in 1 calls\), `+
+		`\(called at sdktest/forge_test.go:\d+, from sdktest/forge_test.go:\d+\) may be 5 instead of 4 \(calls like this: 1\), `+
 		`and the outputs change: tens 5 instead of 4$`, found[0].String())
 	require.Regexp(t, `^output 1 .* 3 instead of 2 .*, and no output changes$`, found[1].String())
 }

@@ -79,7 +79,8 @@ func TestCircuitRefuses(t *testing.T) {
 	require.Error(t, c.Check(twice), "device and nonce repeated")
 }
 
-// TestNothingIsFree changes every input of a witness: the circuit must notice.
+// TestNothingIsFree changes every input of a witness and every answer of a hint:
+// the circuit must notice.
 // The slot that is not used is free, since its content counts for nothing.
 func TestNothingIsFree(t *testing.T) {
 	t.Parallel()
