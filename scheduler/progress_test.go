@@ -5,7 +5,27 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gristmill-zk/gristmill/scheduler"
 )
+
+// A proof may overtake the word that the circuit solves.
+func TestProgressOfAnOvertakenResultIsKept(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, _ := e.start(t)
+	id := e.mine(t, me)
+	job := e.take(t)
+	e.queue.Report(e.provedResult(t, job))
+	await(t, s, id, scheduler.Settled)
+	late := solvedResult(job)
+	late.Progress = "solve"
+	e.queue.Report(late)
+	require.Eventually(t, func() bool {
+		list, err := s.Store().Attempts(context.Background(), id)
+		return err == nil && list[0].Progress == "solve"
+	}, patience, tick)
+}
 
 // What a worker says of its work is kept with the attempt; the last word is what
 // its result says.

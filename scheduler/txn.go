@@ -124,9 +124,10 @@ func (t *txn) setAttempt(id wire.Hash, number uint32, state AttemptState, worker
 WHERE task = ? AND attempt = ?`, state, worker, worker, reason, ended, id[:], number)
 }
 
-// setProgress notes what a running attempt has come to.
+// setProgress notes what an attempt has come to. Results may overtake each other:
+// of one that has ended, only what nothing was noted of yet is news.
 func (t *txn) setProgress(id wire.Hash, number uint32, progress string) error {
-	return t.exec(`UPDATE attempts SET progress = ? WHERE task = ? AND attempt = ? AND state IN (?, ?, ?)`,
+	return t.exec(`UPDATE attempts SET progress = ? WHERE task = ? AND attempt = ? AND (progress = '' OR state IN (?, ?, ?))`,
 		progress, id[:], number, AttemptNew, AttemptSent, AttemptSolved)
 }
 

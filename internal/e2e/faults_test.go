@@ -28,7 +28,7 @@ var failing = map[fault.Mode]string{
 	fault.Crash:        "plugin_crashed: plugin fault: task %s: crashed: the plugin's process ended with status 3, after printing: fault: it ends now",
 	fault.Panic:        "the plugin's process ended with status 2, after printing: panic: the plugin panics",
 	fault.Memory:       "(it may use 512 MiB)",
-	fault.Hang:         "plugin_timeout: plugin fault: task %s: timeout: no solution after 3",
+	fault.Hang:         "plugin_timeout: plugin fault: task %s: timeout: no solution after 5",
 	fault.IgnoreCancel: "and no more time for it; the plugin's process was ended",
 	fault.WrongWitness: "does not follow from the wires",
 	fault.WrongOutput:  "plugin_bad_solution: plugin fault: task %s: bad-solution: public wire 3 (output 0) is not the task's",
@@ -52,7 +52,7 @@ func TestBadPluginsBesideGoodOnes(t *testing.T) {
 	temp, err := os.MkdirTemp("", "gm-e2e-") // short enough for sockets in it
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(temp) })
-	f := newFarm(t, "--plugin-time", "3s", "--plugin-memory", strconv.Itoa(512<<20))
+	f := newFarm(t, "--plugin-time", "5s", "--plugin-memory", strconv.Itoa(512<<20))
 	f.up = f.run("up", []string{"TMPDIR=" + temp}, f.args...)
 	plugins := t.TempDir()
 	building := make(chan error, 1)
@@ -83,7 +83,7 @@ func TestBadPluginsBesideGoodOnes(t *testing.T) {
 		send(mode, good)
 	}
 	t.Logf("%v: all that is bad is sent", time.Since(began))
-	const rounds, limit = 2, time.Minute
+	const rounds, limit = 2, 2 * time.Minute // in which a prover must accept what it is offered
 	for range rounds {
 		send(fault.Hang, wrong) // and those before are still tried
 		sendAll(devices)
@@ -213,7 +213,7 @@ func (f *farm) requireReasons(messages map[wire.Hash]fault.Mode) {
 				}
 			}
 			return false
-		}, time.Minute, 200*time.Millisecond, "the history of %s does not say %q: %+v", mode, want, task)
+		}, 2*time.Minute, 200*time.Millisecond, "the history of %s does not say %q: %+v", mode, want, task)
 	}
 }
 
