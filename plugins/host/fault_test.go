@@ -117,7 +117,7 @@ var refusals = []string{"permission denied", "not permitted", "no such file", "n
 func TestFaultsCostTheirAttemptAndLeaveNothing(t *testing.T) {
 	b, err := faults()
 	require.NoError(t, err)
-	secrets, err := os.MkdirTemp("", "gm-k")
+	secrets, err := os.MkdirTemp("/tmp", "gm-k") // paths in messages are short
 	require.NoError(t, err)
 	defer func() { require.NoError(t, os.RemoveAll(secrets)) }()
 	keystore := filepath.Join(secrets, "keystore")
