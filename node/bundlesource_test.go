@@ -70,7 +70,7 @@ func TestDoctorNamesBundlesThatCouldNotBeFetched(t *testing.T) {
 	f, err := fetch.New(fetch.Config{Store: dir.Path("bundles"), Sources: []bundle.Source{fetch.Folder(t.TempDir())}, AllowUntrusted: true})
 	require.NoError(t, err)
 	missing := wire.Hash{7}
-	require.Eventually(t, func() bool { return f.Want(missing).Failure != nil }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Want(missing).Failure != nil }, time.Minute, time.Millisecond)
 	require.NoError(t, f.Close())
 	d := &doctor{opts: DoctorOptions{Dir: dir}}
 	d.bundles(t.Context())

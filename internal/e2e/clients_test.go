@@ -59,6 +59,7 @@ func TestClientsReachSettlement(t *testing.T) {
 
 	script := exec.CommandContext(ctx, "node", "client.mjs", url, "0x"+hex.EncodeToString(secret),
 		"0x"+hex.EncodeToString(reading(4321, uint64(time.Now().Add(-time.Minute).UnixMilli()))))
+	script.Stderr = f.log
 	out, err := script.Output()
 	require.NoError(t, err, "%s", out)
 	var answer struct {

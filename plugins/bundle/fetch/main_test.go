@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/gristmill-zk/gristmill/internal/testport"
 	"github.com/gristmill-zk/gristmill/internal/tinybundle"
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
 	"github.com/gristmill-zk/gristmill/plugins/bundle/fetch"
@@ -29,7 +30,7 @@ import (
 )
 
 const (
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 	tick     = 5 * time.Millisecond
 )
 
@@ -121,7 +122,7 @@ type hub struct {
 
 func newHub(t *testing.T) *hub {
 	t.Helper()
-	h := &hub{t: t, addr: "127.0.0.1:0", handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
+	h := &hub{t: t, addr: testport.Reserve(t), handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
 	h.up()
 	t.Cleanup(func() { h.server.Close() })
 	return h
@@ -133,7 +134,7 @@ func (h *hub) up() {
 	require.NoError(h.t, err)
 	h.server = httptest.NewUnstartedServer(http.HandlerFunc(h.serve))
 	_ = h.server.Listener.Close()
-	h.server.Listener, h.addr = listener, listener.Addr().String()
+	h.server.Listener = listener
 	h.server.Start()
 }
 
