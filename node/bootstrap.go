@@ -118,7 +118,9 @@ const (
 	localShareBps  = 1_000 // the sequencer's
 	localDappGas   = 200_000
 	localGrace     = time.Hour
-	meterTemplate  = "u8:1,u64:{wh},u64:{start=now-ms},u32:{period=900000}"
+	// A reading sent by hand is of the second that begins: periods that overlap do
+	// not both count, and the next may be sent at once.
+	meterTemplate  = "u8:1,u64:{wh},u64:{start=now-ms},u32:{period=1000}"
 	bootstrapScope = "bootstrap"
 )
 

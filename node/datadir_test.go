@@ -131,7 +131,7 @@ func TestPayloads(t *testing.T) {
 	}
 	spec, err := fillTemplate(meterTemplate, []string{"wh=1500", "start=7"})
 	require.NoError(t, err)
-	require.Equal(t, "u8:1,u64:1500,u64:7,u32:900000", spec)
+	require.Equal(t, "u8:1,u64:1500,u64:7,u32:1000", spec)
 	for _, bad := range [][]string{nil, {"wh"}, {"wh=1", "volt=2"}} {
 		_, err := fillTemplate(meterTemplate, bad)
 		require.Error(t, err, "%v", bad)
