@@ -109,15 +109,15 @@ func DefaultTerms() Terms {
 
 // What the local deployment starts with, in whole tokens or coins.
 const (
-	localReward    = 10      // token, per task
-	localDeposit   = 100_000 // token, into escrow
-	localSupply    = 1_000_000
-	localStake     = 1_000 // coin, of the prover
-	localPool      = 10_000
-	localCapacity  = 16
-	localShareBps  = 1_000 // the sequencer's
-	localDappGas   = 200_000
-	localGrace     = time.Hour
+	localReward   = 10      // token, per task
+	localDeposit  = 100_000 // token, into escrow
+	localSupply   = 1_000_000
+	localStake    = 1_000 // coin, of the prover
+	localPool     = 10_000
+	localCapacity = 16
+	localShareBps = 1_000 // the sequencer's
+	localDappGas  = 200_000
+	localGrace    = time.Hour
 	// A reading sent by hand is of the second that begins: periods that overlap do
 	// not both count, and the next may be sent at once.
 	meterTemplate  = "u8:1,u64:{wh},u64:{start=now-ms},u32:{period=1000}"
