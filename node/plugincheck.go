@@ -95,8 +95,7 @@ type pluginCheck struct {
 
 func (c *pluginCheck) close() {
 	if c.solved != nil {
-		whole := worker.EngineSolution(c.solved)
-		whole.Clear()
+		c.solved.Release()
 	}
 	if c.host != nil {
 		if err := c.host.Close(); err != nil {

@@ -47,7 +47,7 @@ func (a *attempt) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer clearSolution(solution)
+	defer solution.Release()
 	started = time.Now()
 	a.progress.note("prove")
 	envelope, err := a.prove(ctx, circuit, solution)
@@ -103,16 +103,11 @@ func (a *attempt) solve(ctx context.Context, circuit *opened, body []byte) (*hos
 	})
 	if err := group.Wait(); err != nil {
 		if solution != nil {
-			clearSolution(solution)
+			solution.Release()
 		}
 		return nil, err
 	}
 	return solution, nil
-}
-
-func clearSolution(s *host.Solution) {
-	whole := EngineSolution(s)
-	whole.Clear()
 }
 
 // prove returns a proof that verifies, whichever device made it.

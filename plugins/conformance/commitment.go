@@ -3,7 +3,6 @@ package conformance
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
@@ -26,7 +25,7 @@ type commitment struct {
 // answer looks at what the plugin asks for and returns the host's part. The true
 // commitment takes the proving key, which no plugin has, so none can tell it from
 // another point: a random one, new for each call, shows who does not listen.
-func (c *commitment) answer(ask *proto.Commit, file io.ReaderAt) (*proto.SolveRequest, error) {
+func (c *commitment) answer(ask *proto.Commit, shared []byte) (*proto.SolveRequest, error) {
 	switch {
 	case c.of == nil:
 		return nil, errors.New("the plugin asks for a commitment, and the circuit uses none")
@@ -35,7 +34,7 @@ func (c *commitment) answer(ask *proto.Commit, file io.ReaderAt) (*proto.SolveRe
 	case ask.GetValues() != uint32(len(c.of.Wires)):
 		return nil, fmt.Errorf("the plugin commits to %d values, the circuit to %d", ask.GetValues(), len(c.of.Wires))
 	}
-	values, err := solution.ReadCommitted(file, len(c.of.Wires))
+	values, err := solution.TakeCommitted(shared, len(c.of.Wires))
 	if err != nil {
 		return nil, err
 	}

@@ -41,6 +41,7 @@ type process struct {
 	dir      *subprocess.RunDir // of its socket
 	stdin    io.WriteCloser
 	solution *os.File
+	shared   *solution.Memory
 	header   solution.Header
 	conn     *grpc.ClientConn
 	rpc      proto.CircuitClient
@@ -123,6 +124,9 @@ func start(ctx context.Context, b *bundle.Bundle) (p *process, err error) {
 		return p, err
 	}
 	if p.solution, err = subprocess.FixedFile("solution", p.header.Size()); err != nil {
+		return p, err
+	}
+	if p.shared, err = solution.Map(p.solution); err != nil {
 		return p, err
 	}
 	pair, certificate, err := newCertificate()
@@ -253,6 +257,9 @@ func (p *process) kill() {
 	if p.cmd != nil && p.cmd.Process != nil {
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		<-p.gone
+	}
+	if p.shared != nil {
+		_ = p.shared.Close()
 	}
 	if p.solution != nil {
 		_ = p.solution.Close()

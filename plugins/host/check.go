@@ -1,7 +1,8 @@
 package host
 
 import (
-	"cmp"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -14,61 +15,86 @@ import (
 	"github.com/gristmill-zk/gristmill/plugins/internal/solution"
 )
 
-// checker knows whether vectors solve one circuit. It weighs the constraints
-// with the powers of a secret random element, so that A = L·W, B = R·W and
-// C = O·W cost two dot products each instead of walking the circuit. A wrong
-// vector passes with a chance below constraints/2^253.
+// checker knows whether vectors solve one circuit. It adds up the constraints with
+// secret random weights of 64 bits, and A = L·W, B = R·W and A∘B = O·W with powers
+// of a secret random element x, so that all of them together cost a dot product
+// for each vector instead of walking the circuit. A wrong solution passes with a
+// chance of 2^-64; then its proof would not verify.
 type checker struct {
-	weights fr.Vector // one for each constraint
-	l, r, o fr.Vector // what the weighed constraints make of each wire
+	weights []uint64      // one for each constraint
+	sides   [3]fr.Element // of A, B and C: 1, x, x²
+	wires   fr.Vector     // what the weighed constraints make of each wire
 
 	commitment *bsb22.Commitment // nil if the circuit uses none
 }
 
 func newChecker(rows *bundle.Rows) (*checker, error) {
-	c := checker{commitment: rows.Commitment}
-	var x fr.Element
+	c := checker{commitment: rows.Commitment, weights: make([]uint64, rows.Len())}
+	secret := make([]byte, 8*rows.Len())
+	if _, err := rand.Read(secret); err != nil {
+		return nil, fmt.Errorf("random weights: %w", err)
+	}
+	elements := make(fr.Vector, rows.Len())
+	for i := range c.weights {
+		c.weights[i] = binary.NativeEndian.Uint64(secret[8*i:])
+		elements[i].SetUint64(c.weights[i])
+	}
+	x := &c.sides[1]
 	if _, err := x.SetRandom(); err != nil {
 		return nil, fmt.Errorf("random element: %w", err)
 	}
-	c.weights = make(fr.Vector, rows.Len())
-	power := fr.One()
-	for i := range c.weights {
-		c.weights[i] = power
-		power.Mul(&power, &x)
-	}
-	c.l, c.r, c.o = rows.Combine(c.weights)
+	c.sides[0].SetOne()
+	c.sides[2].Square(x)
+	l, r, o := rows.Combine(elements)
+	r.ScalarMul(r, x)
+	o.ScalarMul(o, &c.sides[2])
+	l.Add(l, r)
+	l.Add(l, o)
+	c.wires = l
 	return &c, nil
 }
 
-// check says whether the vectors solve the circuit with these public inputs.
-func (c *checker) check(v *solution.Vectors, public fr.Vector) error {
+// take moves a solution out of shared memory, as solution.Take does, and says
+// whether its vectors solve the circuit with these public inputs.
+func (c *checker) take(shared []byte, h solution.Header, public fr.Vector, v *solution.Vectors) error {
+	var mu sync.Mutex
+	var expected fr.Element
+	var sums [3]weighed
+	err := solution.Take(shared, h, v, func(p solution.Piece) {
+		if p.W != nil {
+			part := p.W.InnerProduct(c.wires[p.At:][:len(p.W)])
+			mu.Lock()
+			defer mu.Unlock()
+			expected.Add(&expected, &part)
+			return
+		}
+		var parts [3]weighed
+		for i, rows := range []fr.Vector{p.A, p.B, p.C} {
+			parts[i].add(rows, c.weights[p.At:])
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for i := range sums {
+			sums[i].join(&parts[i])
+		}
+	})
+	if err != nil {
+		return err
+	}
 	for i := range public {
 		if !v.W[i].Equal(&public[i]) {
 			return fmt.Errorf("public wire %d (%s) is not the task's", i, publicName(i))
 		}
 	}
-	// Each has its place, so that a bad solution always has the same fault.
-	var faults [4]error
-	var work sync.WaitGroup
-	for i, side := range []struct {
-		name        string
-		rows, coeff fr.Vector
-	}{{"A", v.A, c.l}, {"B", v.B, c.r}, {"C", v.C, c.o}} {
-		work.Go(func() {
-			weighed, expected := side.rows.InnerProduct(c.weights), side.coeff.InnerProduct(v.W)
-			if !weighed.Equal(&expected) {
-				faults[i] = fmt.Errorf("vector %s does not follow from the wires", side.name)
-			}
-		})
+	var sum, side fr.Element
+	for i := range sums {
+		side = sums[i].element()
+		sum.Add(&sum, side.Mul(&side, &c.sides[i]))
 	}
-	work.Go(func() {
-		if i := bundle.FirstUnsatisfied(v.A, v.B, v.C); i >= 0 {
-			faults[3] = fmt.Errorf("constraint %d is not satisfied", i)
-		}
-	})
-	work.Wait()
-	return cmp.Or(faults[:]...)
+	if !sum.Equal(&expected) {
+		return errors.New("the solution does not follow from the wires: A = L·W, B = R·W or A∘B = O·W is broken")
+	}
+	return nil
 }
 
 func publicName(i int) string {

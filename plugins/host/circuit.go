@@ -21,6 +21,7 @@ type Circuit struct {
 	binary *os.File // sealed memory file
 	part   bundle.Part
 	check  *checker
+	spare  sync.Pool // of *solution.Vectors that hold nothing
 
 	mu     sync.Mutex
 	closed bool
@@ -74,6 +75,14 @@ func (c *Circuit) Bundle() *bundle.Bundle { return c.bundle }
 func (c *Circuit) header() solution.Header {
 	info := &c.bundle.Manifest.Circuit
 	return solution.Header{Wires: info.Wires, Constraints: info.Constraints, Public: info.PublicWires}
+}
+
+// vectors is room for a solution, which whoever took it gives back to spare.
+func (c *Circuit) vectors() *solution.Vectors {
+	if v, ok := c.spare.Get().(*solution.Vectors); ok {
+		return v
+	}
+	return solution.NewVectors(c.header())
 }
 
 // Solve runs the plugin on a task and returns the checked solution. It waits

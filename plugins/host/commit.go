@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
@@ -19,9 +18,9 @@ import (
 // commits to before it knows the challenge; in the end they must be the ones
 // on the solution's wires, with the challenge that followed from them.
 type committing struct {
-	of       *bsb22.Commitment // nil if the circuit uses none
-	solution io.ReaderAt
-	commit   func(context.Context, fr.Vector) (bn254.G1Affine, error)
+	of     *bsb22.Commitment // nil if the circuit uses none
+	shared *solution.Memory
+	commit func(context.Context, fr.Vector) (bn254.G1Affine, error)
 
 	values fr.Vector // the host's copy; nil before the plugin asked
 	point  bn254.G1Affine
@@ -39,7 +38,7 @@ func (c *committing) answer(ctx context.Context, ask *proto.Commit, stream grpc.
 	case c.commit == nil:
 		return &coded{CodeCommit, errors.New("nothing was given to make the circuit's commitment with")}
 	}
-	values, err := solution.ReadCommitted(c.solution, len(c.of.Wires))
+	values, err := solution.TakeCommitted(c.shared.Bytes, len(c.of.Wires))
 	if err != nil {
 		return &coded{CodeBadSolution, err}
 	}

@@ -45,12 +45,12 @@ type process struct {
 	client   *plugin.Client
 	runner   *subprocess.Process
 	rpc      proto.CircuitClient
-	solution *os.File
+	solution *os.File         // for the plugin
+	shared   *solution.Memory // the same, here
 	log      *pluginLog
 	words    *lastWords
 	eviction *time.Timer // runs while the process is idle
 	resident uint64      // bytes of memory that it had when it became idle
-	stopped  bool
 }
 
 // startProcess starts the plugin and makes sure it is the bundle's circuit.
@@ -62,7 +62,11 @@ func startProcess(ctx context.Context, c *Circuit) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{circuit: c, solution: out, log: newPluginLog(c.host.cfg.Logger, c.bundle.Manifest.Name), words: &lastWords{}}
+	shared, err := solution.Map(out)
+	if err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	p := &process{circuit: c, solution: out, shared: shared, log: newPluginLog(c.host.cfg.Logger, c.bundle.Manifest.Name), words: &lastWords{}}
 	if err := p.connect(ctx); err != nil {
 		return nil, p.notStarted(ctx, "start", err)
 	}
@@ -208,15 +212,14 @@ func (p *process) solve(ctx context.Context, t Task) (*Solution, Code, error) {
 	if _, err := rand.Read(h.Ticket[:]); err != nil {
 		return nil, CodeStart, fmt.Errorf("random ticket: %w", err)
 	}
+	// A witness is a project's private data, and an idle process may stay for long.
+	taken := false
 	defer func() {
-		if p.stopped {
-			return // and the solution is gone with it
-		}
-		if err := wipe(p.solution, h.Size()); err != nil {
-			p.circuit.host.cfg.Logger.WarnContext(ctx, "a solution stays in memory until its process ends", slog.Any("error", err))
+		if !taken {
+			clear(p.shared.Bytes)
 		}
 	}()
-	committing := &committing{of: p.circuit.check.commitment, solution: p.solution, commit: t.Commit}
+	committing := &committing{of: p.circuit.check.commitment, shared: p.shared, commit: t.Commit}
 	defer committing.clear()
 	solved, err := p.call(ctx, t, h.Ticket[:], committing)
 	if err != nil {
@@ -234,18 +237,22 @@ func (p *process) solve(ctx context.Context, t Task) (*Solution, Code, error) {
 	if err != nil {
 		return nil, CodeBadTask, fmt.Errorf("data commitment: %w", err)
 	}
-	v, err := solution.Read(p.solution, h)
-	if err != nil {
-		return nil, CodeBadSolution, err
-	}
 	public := append(fr.Vector{fr.One(), wire.Binding(t.Deployment, t.ID, t.Prover), commitment}, outputs...)
-	if err := errors.Join(committing.check(v.W), p.circuit.check.check(v, public)); err != nil {
+	v := p.circuit.vectors()
+	err = p.circuit.check.take(p.shared.Bytes, h, public, v)
+	taken = true
+	if err == nil {
+		err = committing.check(v.W)
+	}
+	if err != nil {
 		v.Clear()
+		p.circuit.spare.Put(v)
 		return nil, CodeBadSolution, err
 	}
 	return &Solution{
 		W: v.W, A: v.A, B: v.B, C: v.C, Public: len(public), Outputs: outputs, SolveMS: solved.GetSolveMs(),
 		Commitment: committing.result(),
+		vectors:    v, spare: &p.circuit.spare,
 	}, "", nil
 }
 
@@ -351,6 +358,6 @@ func (p *process) stop() {
 		p.runner.ClosePipes()
 	}
 	p.circuit.host.keepTrack(p, false)
-	p.stopped = true
+	_ = p.shared.Close()
 	_ = p.solution.Close()
 }

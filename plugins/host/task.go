@@ -2,10 +2,12 @@ package host
 
 import (
 	"context"
+	"sync"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
+	"github.com/gristmill-zk/gristmill/plugins/internal/solution"
 	"github.com/gristmill-zk/gristmill/wire"
 )
 
@@ -28,16 +30,35 @@ type Task struct {
 }
 
 // Solution is a checked solution of a circuit: the public wires are the task's
-// and A∘B = C holds. It belongs to the caller.
+// and A∘B = C holds. It belongs to the caller, who gives it back with Release.
 type Solution struct {
 	W       fr.Vector // all wires: the constant one, public, secret, internal
-	A, B, C fr.Vector // one entry per constraint; capacity is the domain's size
+	A, B, C fr.Vector // one entry per constraint
 	Public  int       // how many of W are public, the constant one included
 	Outputs []fr.Element
 	SolveMS float64 // time in the plugin's solver
 
 	// Commitment is nil unless the circuit uses one.
 	Commitment *Commitment
+
+	vectors *solution.Vectors // W, A, B and C as the circuit gave them out
+	spare   *sync.Pool        // where it wants them back
+}
+
+// Release overwrites the vectors, which hold what a proof keeps secret, and gives
+// their memory back for the circuit's next solution: nothing may use them any
+// more. A second call does nothing. Without any, the memory is lost to the
+// circuit and its contents stay until something else is put there.
+func (s *Solution) Release() {
+	v := s.vectors
+	if v == nil {
+		v = &solution.Vectors{W: s.W, A: s.A, B: s.B, C: s.C}
+	}
+	v.Clear()
+	if s.spare != nil {
+		s.spare.Put(v)
+	}
+	s.W, s.A, s.B, s.C, s.vectors, s.spare = nil, nil, nil, nil, nil, nil
 }
 
 // Commitment is the checked gnark commitment of a solution: its point is what

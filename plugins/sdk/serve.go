@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gristmill-zk/gristmill/plugins/internal/rpc"
+	"github.com/gristmill-zk/gristmill/plugins/internal/solution"
 	"github.com/gristmill-zk/gristmill/plugins/proto"
 )
 
@@ -18,13 +19,28 @@ func serve(p *Project) error {
 	if err := p.validate(); err != nil {
 		return err
 	}
-	return Serve(NewServer(p, os.NewFile(proto.FDCircuit, "circuit"), os.NewFile(proto.FDSolution, "solution")))
+	if err := checkCookie(); err != nil {
+		return err
+	}
+	out, err := solution.Map(os.NewFile(proto.FDSolution, "solution"))
+	if err != nil {
+		return err
+	}
+	return Serve(NewServer(p, os.NewFile(proto.FDCircuit, "circuit"), out))
+}
+
+// checkCookie fails unless a host started the process.
+func checkCookie() error {
+	if os.Getenv(proto.CookieKey) != proto.CookieValue {
+		return errors.New("serve: this verb is for a gristmill worker, which passes the files it needs; try describe or export")
+	}
+	return nil
 }
 
 // Serve answers the host with a service until the host is gone.
 func Serve(service proto.CircuitServer) error {
-	if os.Getenv(proto.CookieKey) != proto.CookieValue {
-		return errors.New("serve: this verb is for a gristmill worker, which passes the files it needs; try describe or export")
+	if err := checkCookie(); err != nil {
+		return err
 	}
 	go exitWithHost()
 	plugin.Serve(&plugin.ServeConfig{

@@ -161,7 +161,7 @@ func (s *server) solve(req *proto.Task, talk *session) (*proto.Solved, error) {
 	}
 	copy(h.Task[:], req.GetTaskId())
 	copy(h.Ticket[:], req.GetTicket())
-	if err := solution.Write(s.solution, h, r.W, r.A, r.B, r.C); err != nil {
+	if err := solution.Write(s.solution, h, r.W, r.A, r.B); err != nil {
 		return nil, err
 	}
 	return &proto.Solved{

@@ -21,7 +21,7 @@ const (
 	Garbage      // puts limbs above the modulus into the solution
 	WrongBinding // changes a public wire
 	WrongWire    // changes another wire
-	WrongRow     // changes the last constraint's value
+	WrongRow     // changes the last constraint's right side
 	Refuse       // refuses the message
 	Unsatisfied  // assigns what the circuit does not allow
 	NoTime       // reports a time that is no number

@@ -1,5 +1,5 @@
-// The layout of a solution in file descriptor 4: a header, then W, A, B and C,
-// each element as four little-endian 64-bit limbs of x·2^256 mod r.
+// The layout of a solution in file descriptor 4: a header, then W, A and B, each
+// element as four little-endian 64-bit limbs of x·2^256 mod r.
 import { writeSync } from 'node:fs';
 import { mod } from './field.js';
 
@@ -10,10 +10,10 @@ const MONTGOMERY = 1n << 256n;
 const LIMB = (1n << 64n) - 1n;
 
 /** Writes a solution, the header last. */
-export function writeSolution(fd, { w, a, b, c }, { publicWires, task, ticket }) {
-  const elements = Buffer.alloc((w.length + 3 * a.length) * ELEMENT);
+export function writeSolution(fd, { w, a, b }, { publicWires, task, ticket }) {
+  const elements = Buffer.alloc((w.length + 2 * a.length) * ELEMENT);
   let at = 0;
-  for (const vector of [w, a, b, c]) {
+  for (const vector of [w, a, b]) {
     for (const x of vector) {
       let rest = mod(x * MONTGOMERY);
       for (let limb = 0; limb < 4; limb++, at += 8, rest >>= 64n) elements.writeBigUInt64LE(rest & LIMB, at);

@@ -25,7 +25,7 @@ export function load({ inputs, wires, constraints, instructions, ...rest }) {
   };
 }
 
-/** The solution {w, a, b, c} for inputs by name. */
+/** The solution {w, a, b} for inputs by name. */
 export function solve(program, values) {
   const w = new Array(program.wires);
   w[0] = 1n;
@@ -33,7 +33,7 @@ export function solve(program, values) {
     if (values[name] === undefined) throw new Error(`the circuit has an input ${name}, which this plugin does not know`);
     w[1 + i] = mod(values[name]);
   });
-  const rows = { a: [], b: [], c: [] };
+  const rows = { a: [], b: [] };
   for (const step of program.instructions) {
     if (step.hint) {
       step.hint(step.inputs.map((l) => sum(l, w)), step.end - step.start).forEach((v, i) => { w[step.start + i] = mod(v); });
@@ -76,7 +76,6 @@ function constrain({ l, r, o }, w, rows) {
   if (mod(a * b) !== c) throw new Unsatisfied(`constraint ${rows.a.length} is not satisfied`);
   rows.a.push(a);
   rows.b.push(b);
-  rows.c.push(c);
 }
 
 // 0 has none; what it would divide is not determined, and the constraint tells.
