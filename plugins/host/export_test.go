@@ -3,6 +3,7 @@ package host
 import (
 	"strconv"
 
+	"github.com/gristmill-zk/gristmill/plugins/internal/solution"
 	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 )
 
@@ -19,6 +20,16 @@ func Running(h *Host) (pids []int) {
 		}
 	}
 	return pids
+}
+
+// Check has a circuit judge a solution as if a plugin had written its W, A and B.
+func Check(c *Circuit, s *Solution) error {
+	h := c.header()
+	m := &solution.Memory{Bytes: make([]byte, h.Size())}
+	if err := solution.Write(m, h, s.W, s.A, s.B); err != nil {
+		return err
+	}
+	return c.check.take(m.Bytes, h, s.W[:s.Public], solution.NewVectors(h))
 }
 
 // ResidentMemory is what a process has in memory.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -156,6 +157,38 @@ func TestReleasedSolutions(t *testing.T) {
 	w := mine.W
 	mine.Release()
 	require.True(t, w[0].IsZero())
+}
+
+// Each equation of a circuit is checked: A = L·W, B = R·W and A∘B = O·W.
+func TestEveryEquationIsChecked(t *testing.T) {
+	t.Parallel()
+	b := setup(t, host.Config{})
+	good, err := b.circuit.Solve(t.Context(), task(t, faulty.Honest))
+	require.NoError(t, err)
+	rows, err := plugin.Rows()
+	require.NoError(t, err)
+	changed := func(change func(s *host.Solution)) error {
+		s := &host.Solution{W: slices.Clone(good.W), A: slices.Clone(good.A), B: slices.Clone(good.B), Public: good.Public}
+		change(s)
+		return host.Check(b.circuit, s)
+	}
+	require.NoError(t, changed(func(*host.Solution) {}))
+	one := fr.One()
+	for name, change := range map[string]func(s *host.Solution){
+		"first row of A":       func(s *host.Solution) { s.A[0].Add(&s.A[0], &one) },
+		"last row of A":        func(s *host.Solution) { s.A[len(s.A)-1].Add(&s.A[len(s.A)-1], &one) },
+		"first row of B":       func(s *host.Solution) { s.B[0].Add(&s.B[0], &one) },
+		"last row of B":        func(s *host.Solution) { s.B[len(s.B)-1].Add(&s.B[len(s.B)-1], &one) },
+		"A and B change sides": func(s *host.Solution) { s.A, s.B = s.B, s.A },
+		"two rows change":      func(s *host.Solution) { s.A[0], s.A[1], s.B[0], s.B[1] = s.A[1], s.A[0], s.B[1], s.B[0] },
+		"a wire":               func(s *host.Solution) { s.W[s.Public+3].Add(&s.W[s.Public+3], &one) },
+		"wires that do not satisfy the circuit": func(s *host.Solution) {
+			s.W[s.Public+3].Add(&s.W[s.Public+3], &one)
+			s.A, s.B, _ = rows.Evaluate(s.W)
+		},
+	} {
+		require.ErrorContains(t, changed(change), "does not follow from the wires", name)
+	}
 }
 
 // Waiting for a slot takes nothing of the time a solve has.
