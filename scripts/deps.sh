@@ -26,9 +26,11 @@ if ((${#packages[@]})); then
 		command -v sudo >/dev/null || { echo "run as root, or install by hand: ${packages[*]}" >&2; exit 1; }
 		sudo=(sudo)
 	fi
-	"${sudo[@]}" apt-get update -qq
+	# Another installation may be going on, and a mirror may fail once.
+	apt=(apt-get -qq -o DPkg::Lock::Timeout=900 -o Acquire::Retries=3)
+	"${sudo[@]}" "${apt[@]}" update
 	# RUNLEVEL=1: no service is wanted, the tests start their own redis-server on loopback.
-	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
 new_enough='const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
