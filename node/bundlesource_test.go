@@ -3,6 +3,7 @@ package node
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,19 @@ func TestBundleSourcesAreValidated(t *testing.T) {
 	sources.Names = []string{"nonsense"}
 	_, err = sources.open()
 	require.ErrorContains(t, err, "--bundle-source nonsense")
+}
+
+func TestOwnBundleNeedsNoSigner(t *testing.T) {
+	t.Parallel()
+	allowOwn(nil, wire.Hash{1})
+	policy, err := bundle.ParsePolicy(strings.NewReader(wire.Hash{9}.String()))
+	require.NoError(t, err)
+	allowOwn(policy, wire.Hash{})
+	allowOwn(policy, wire.Hash{1})
+	require.NoError(t, policy.Allow(wire.Hash{1}, nil))
+	for _, other := range []wire.Hash{{}, {2}} {
+		require.ErrorIs(t, policy.Allow(other, nil), bundle.ErrUntrusted)
+	}
 }
 
 func TestDoctorLooksAtBundleSources(t *testing.T) {

@@ -169,7 +169,8 @@ type workerParts struct {
 	drain   time.Duration // 0: the worker's default
 	// insecure takes bundles with keys that one machine made by itself.
 	insecure bool
-	trust    string // file of the operator's allow-list of bundles; empty: none
+	trust    string    // file of the operator's allow-list of bundles; empty: none
+	own      wire.Hash // bundle that the deployment made itself, which the list need not have; zero: none
 	bundles  BundleSources
 	observe  func(worker.Event)
 }
@@ -190,6 +191,7 @@ func startWorker(ctx context.Context, g *group, p workerParts) error {
 	if err != nil {
 		return err
 	}
+	allowOwn(trust, p.own)
 	if err := g.lock("worker-" + lockName(p.name)); err != nil {
 		return err
 	}

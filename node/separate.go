@@ -155,7 +155,7 @@ func RunWorker(ctx context.Context, opts WorkerOptions) error {
 		}
 		parts := workerParts{
 			redis: redis, engines: opts.Engines, plugins: opts.Plugins, name: opts.Name, drain: opts.Drain,
-			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{}, trust: opts.Trust, bundles: opts.Bundles,
+			insecure: opts.AllowInsecure || own.Bundle != wire.Hash{}, trust: opts.Trust, own: own.Bundle, bundles: opts.Bundles,
 		}
 		if err := startWorker(ctx, g, parts); err != nil {
 			return "", err

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/gristmill-zk/gristmill/plugins/bundle"
+	"github.com/gristmill-zk/gristmill/wire"
 )
 
 // SignerKey is the public side of a key that signs bundles.
@@ -104,6 +105,14 @@ func (s *SignerStore) Open(nameOrFile string) (note.Signer, error) {
 		return nil, fmt.Errorf("signer %s: the file holds no signing key", nameOrFile) // the cause could quote the secret
 	}
 	return signer, nil
+}
+
+// allowOwn adds to an allow-list the bundle that a deployment made itself, if it
+// did: nobody signed that.
+func allowOwn(trust *bundle.Policy, own wire.Hash) {
+	if trust != nil && !own.IsZero() {
+		trust.Digests[own] = true
+	}
 }
 
 // LoadPolicy reads an operator's allow-list of bundles; nil when path is empty.

@@ -181,7 +181,7 @@ func (l *local) startRoles(watch observers) func(context.Context, *group) error 
 				return err
 			}
 		}
-		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, plugins: l.opts.Plugins, name: "local", insecure: true, trust: l.opts.Trust, bundles: l.opts.Bundles, observe: watch.worker}); err != nil {
+		if err := startWorker(ctx, g, workerParts{redis: l.redis, engines: l.opts.Engines, plugins: l.opts.Plugins, name: "local", insecure: true, trust: l.opts.Trust, own: l.state.Bundle, bundles: l.opts.Bundles, observe: watch.worker}); err != nil {
 			return err
 		}
 		return startMiner(ctx, g, miner.Source(l.sequencer), l.opts.Threads, watch.rate)

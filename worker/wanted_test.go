@@ -87,6 +87,7 @@ func TestMissingBundleIsFetchedAndServed(t *testing.T) {
 	r.send(other)
 	r.await(other, wire.ResultProved)
 	require.Equal(t, 1, r.plugins.count(), "nothing else is solved")
+	require.Equal(t, 1, r.seen(worker.EventFetched), "nor is its data asked for")
 
 	close(source.gate)
 	r.eventually("the bundle comes", func() bool {

@@ -201,7 +201,7 @@ func (w *Worker) handle(ctx context.Context, task *asynq.Task) error {
 		return nil
 	}
 	defer h.finish(w.lasting)
-	// What waits for its circuit must hold no slot that others could use.
+	// What waits for its circuit takes no slot and asks for no data.
 	if err := w.bundles.present(job); err != nil {
 		return a.end(ctx, err)
 	}
