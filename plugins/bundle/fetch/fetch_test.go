@@ -98,7 +98,8 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(unsigned, bundle.DirName(built.Digest), bundle.SignaturesName)))
 	for name, c := range map[string]struct {
 		kind   fetch.Kind
-		want   []string // in the text
+		want   []string  // in the text
+		digest wire.Hash // empty: the bundle's
 		change func(*fetch.Config)
 		source func(t *testing.T) bundle.Source // empty: a registry that has it
 	}{
@@ -114,8 +115,14 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 			change: func(c *fetch.Config) { c.AllowInsecure = false }},
 		"too big": {kind: fetch.TooBig, want: []string{"1000 are allowed here", "--bundle-max-bytes"},
 			change: func(c *fetch.Config) { c.MaxBytes = 1000 }},
-		"other content under the digest": {kind: fetch.Damaged, want: []string{"the bundle's digest is", "push it again"}, source: misnamed},
-		"altered part":                   {kind: fetch.Damaged, want: []string{"plugin", "is not what the manifest says"}, source: altered},
+		"other content under the digest": {kind: fetch.Damaged, want: []string{"the bundle's digest is", "push it again"}, digest: wire.Hash{7}, source: misnamed},
+		"other content in a folder": {kind: fetch.Damaged, want: []string{"the bundle's digest is"}, digest: wire.Hash{7},
+			source: func(t *testing.T) bundle.Source {
+				dir := t.TempDir()
+				require.NoError(t, os.CopyFS(filepath.Join(dir, bundle.DirName(wire.Hash{7})), os.DirFS(built.Dir)))
+				return fetch.Folder(dir)
+			}},
+		"altered part": {kind: fetch.Damaged, want: []string{"plugin", "is not what the manifest says"}, source: altered},
 		"no credentials": {kind: fetch.Unreachable, want: []string{"401", "credentials"}, source: func(t *testing.T) bundle.Source {
 			hub := newHub(t).push(built)
 			hub.before = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusUnauthorized); return true }
@@ -133,9 +140,9 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 				from = c.source(t)
 			}
 			r := newRig(t, c.change, from)
-			digest := built.Digest
-			if name == "other content under the digest" {
-				digest = wire.Hash{7}
+			digest := c.digest
+			if digest.IsZero() {
+				digest = built.Digest
 			}
 			failure := r.fails(digest)
 			require.Equal(t, c.kind, failure.Kind, "%v", failure)
@@ -303,7 +310,10 @@ func TestWhatAnotherLeftIsNotBelieved(t *testing.T) {
 	for _, p := range built.Manifest.Parts {
 		require.NoError(t, os.WriteFile(filepath.Join(left, p.Path), make([]byte, p.Size), 0o644))
 	}
-	r.arrives()
+	require.Eventually(t, func() bool {
+		require.Nil(t, r.Want(built.Digest).Failure, "it is simply asked for anew")
+		return len(r.list()) == 1 && r.list()[0] == bundle.DirName(built.Digest)
+	}, patience, tick)
 	// Wrong beginnings show at the end of the part, and cost a second try.
 	r = newRig(t, nil, hub.source())
 	left = filepath.Join(r.store, ".receive-"+bundle.DirName(built.Digest))
