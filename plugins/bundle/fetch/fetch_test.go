@@ -48,13 +48,13 @@ func TestFetchedFromEachKindOfSource(t *testing.T) {
 func TestATagIsLookedAt(t *testing.T) {
 	t.Parallel()
 	hub := newHub(t).push(built)
-	hub.before = func(w http.ResponseWriter, r *http.Request) bool {
+	hub.before(func(w http.ResponseWriter, r *http.Request) bool {
 		hidden := strings.HasSuffix(r.URL.Path, "/manifests/"+bundle.DirName(built.Digest))
 		if hidden {
 			http.NotFound(w, r)
 		}
 		return hidden
-	}
+	})
 	newRig(t, nil, source(t, hub.ref()+":1.0.0")).arrives()
 	require.Equal(t, fetch.Absent, newRig(t, nil, hub.source()).fails(built.Digest).Kind)
 	other := newRig(t, nil, source(t, hub.ref()+":1.0.0")).fails(wire.Hash{1})
@@ -66,12 +66,12 @@ func TestManyWantOneFetch(t *testing.T) {
 	t.Parallel()
 	hub := newHub(t).push(built)
 	hold := make(chan struct{})
-	hub.before = func(_ http.ResponseWriter, r *http.Request) bool {
+	hub.before(func(_ http.ResponseWriter, r *http.Request) bool {
 		if hub.isPart(r) {
 			<-hold
 		}
 		return false
-	}
+	})
 	r := newRig(t, nil, hub.source())
 	var all sync.WaitGroup
 	for range 20 {
@@ -125,7 +125,7 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 		"altered part": {kind: fetch.Damaged, want: []string{"plugin", "is not what the manifest says"}, source: altered},
 		"no credentials": {kind: fetch.Unreachable, want: []string{"401", "credentials"}, source: func(t *testing.T) bundle.Source {
 			hub := newHub(t).push(built)
-			hub.before = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusUnauthorized); return true }
+			hub.before(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusUnauthorized); return true })
 			require.ErrorContains(t, hub.source().Check(t.Context()), "401")
 			return hub.source()
 		}},
@@ -158,7 +158,8 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 			require.Len(t, notes, 1)
 			require.Equal(t, digest, notes[0].Digest)
 			require.Equal(t, failure.Advice(), notes[0].Advice)
-			require.Len(t, r.list(), 1, "only the note is left")
+			// One that is tried again by itself is just being noted again, perhaps.
+			require.Eventually(t, func() bool { return len(r.list()) == 1 }, patience, tick, "only the note is left")
 		})
 	}
 }
@@ -235,7 +236,7 @@ func TestABrokenTransferGoesOn(t *testing.T) {
 			hub := newHub(t).push(built)
 			var broken atomic.Bool
 			var ranges atomic.Value
-			hub.before = func(w http.ResponseWriter, r *http.Request) bool {
+			hub.before(func(w http.ResponseWriter, r *http.Request) bool {
 				if !hub.isPart(r) {
 					return false
 				}
@@ -248,7 +249,7 @@ func TestABrokenTransferGoesOn(t *testing.T) {
 					ranges.Store(from)
 				}
 				return false
-			}
+			})
 			r := newRig(t, func(c *fetch.Config) { c.Stall = 200 * time.Millisecond }, hub.source())
 			r.arrives()
 			require.NotNil(t, ranges.Load(), "the rest was asked for")
@@ -264,7 +265,7 @@ func TestKilledWhileItFetches(t *testing.T) {
 	hub := newHub(t).push(built)
 	started := make(chan struct{}, 1)
 	var ranges atomic.Value
-	hub.before = func(w http.ResponseWriter, r *http.Request) bool {
+	hub.before(func(w http.ResponseWriter, r *http.Request) bool {
 		if !hub.isPart(r) {
 			return false
 		}
@@ -278,7 +279,7 @@ func TestKilledWhileItFetches(t *testing.T) {
 		started <- struct{}{}
 		<-r.Context().Done()
 		return true
-	}
+	})
 	r := newRig(t, nil, hub.source())
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -339,12 +340,12 @@ func TestADamagedCopyIsReplaced(t *testing.T) {
 func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	hub := newHub(t).push(built)
-	hub.before = func(_ http.ResponseWriter, r *http.Request) bool {
+	hub.before(func(_ http.ResponseWriter, r *http.Request) bool {
 		if hub.isPart(r) {
 			<-r.Context().Done()
 		}
 		return false
-	}
+	})
 	r := newRig(t, nil, hub.source())
 	require.Eventually(t, func() bool { return r.Want(built.Digest).Total > 0 }, patience, tick)
 	require.NoError(t, r.Close())

@@ -107,6 +107,9 @@ func child(ref, store, digest string) {
 	os.Exit(1)
 }
 
+// middle may answer itself: it says whether it did.
+type middle func(w http.ResponseWriter, r *http.Request) bool
+
 // hub is a registry whose answers a test may change, on an address that it can
 // leave and come back to.
 type hub struct {
@@ -114,8 +117,7 @@ type hub struct {
 	addr    string
 	handler http.Handler
 	server  *httptest.Server
-	// before may answer itself: it says whether it did.
-	before func(w http.ResponseWriter, r *http.Request) bool
+	middle  atomic.Pointer[middle] // none: nothing is changed
 	// parts counts requests for the plugin, the first part of the bundle.
 	parts atomic.Int32
 }
@@ -143,10 +145,13 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 		h.parts.Add(1)
 		w.Header().Set("Accept-Ranges", "bytes")
 	}
-	if h.before == nil || !h.before(w, r) {
+	if before := h.middle.Load(); before == nil || !(*before)(w, r) {
 		h.handler.ServeHTTP(w, r)
 	}
 }
+
+// before sets who is asked first.
+func (h *hub) before(m middle) { h.middle.Store(&m) }
 
 func (h *hub) isPart(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/blobs/sha256:"+bundle.DirName(plugin().SHA256))
