@@ -20,7 +20,7 @@ func TestCheckOfAPluginWithACommitment(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	const committing = 2 // the batch size for which this plugin's circuit uses a commitment
+	const committing = 3 // the batch size for which this plugin has a commitment and breaks no rule
 	report, err := CheckPlugin(ctx, CheckOptions{
 		PluginSource: PluginSource{Source: filepath.Join("..", "plugins", "internal", "faulty", "cmd"), BatchSize: committing},
 		Bundles:      t.TempDir(), NoTests: true, Logger: slog.New(slog.DiscardHandler),
