@@ -27,6 +27,28 @@ func TestProgressOfAnOvertakenResultIsKept(t *testing.T) {
 	}, patience, tick)
 }
 
+// The word with the proof is the last, whatever was noted before it and comes
+// after it.
+func TestProgressOfAProofIsKept(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	s, _ := e.start(t)
+	id := e.mine(t, me)
+	job := e.take(t)
+	early, last := solvedResult(job), e.provedResult(t, job)
+	early.Progress, last.Progress = "fetch data", "fetch data; solve; prove"
+	e.queue.Report(early)
+	progress := func() string {
+		list, err := s.Store().Attempts(context.Background(), id)
+		require.NoError(t, err)
+		return list[0].Progress
+	}
+	require.Eventually(t, func() bool { return progress() == early.Progress }, patience, tick)
+	e.queue.Report(last)
+	await(t, s, id, scheduler.Settled)
+	require.Equal(t, last.Progress, progress())
+}
+
 // What a worker says of its work is kept with the attempt; the last word is what
 // its result says.
 func TestProgressIsKept(t *testing.T) {

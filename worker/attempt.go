@@ -54,7 +54,7 @@ func (a *attempt) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.results.proved(a.lasting, a.job, envelope); err != nil {
+	if err := a.results.proved(a.lasting, a.job, a.progress.text(), envelope); err != nil {
 		return unsent{err}
 	}
 	a.observe(EventProved, time.Since(started), nil)

@@ -42,6 +42,10 @@ func (r *results) send(ctx context.Context, job *wire.Job, progress string, fill
 	result.Progress = progress
 	fill(result)
 	payload, err := result.Encode()
+	if err != nil && progress != "" { // a proof with many outputs leaves it no room
+		result.Progress = ""
+		payload, err = result.Encode()
+	}
 	if err != nil {
 		return fmt.Errorf("result: %w", err)
 	}
@@ -71,9 +75,8 @@ func (r *results) solved(ctx context.Context, job *wire.Job, progress string) er
 	return r.send(ctx, job, progress, func(out *wire.Result) { out.Kind = wire.ResultSolved })
 }
 
-// proved tells no progress: there is a proof, which may take most of a result.
-func (r *results) proved(ctx context.Context, job *wire.Job, envelope *wire.ProofEnvelope) error {
-	return r.send(ctx, job, "", func(out *wire.Result) { out.Kind, out.ProofEnvelope = wire.ResultProved, envelope })
+func (r *results) proved(ctx context.Context, job *wire.Job, progress string, envelope *wire.ProofEnvelope) error {
+	return r.send(ctx, job, progress, func(out *wire.Result) { out.Kind, out.ProofEnvelope = wire.ResultProved, envelope })
 }
 
 func (r *results) failed(ctx context.Context, job *wire.Job, progress string, why *wire.WorkError) error {
