@@ -184,9 +184,6 @@ func startWorker(ctx context.Context, g *group, p workerParts) error {
 		}
 		p.name = name
 	}
-	if err := p.bundles.validate(p.trust); err != nil {
-		return err
-	}
 	trust, err := LoadPolicy(p.trust)
 	if err != nil {
 		return err

@@ -64,18 +64,25 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// hangForever is the helper: it says when the plugin hangs and never returns.
-func hangForever(dir string) error {
-	ctx := context.Background()
-	b, err := bundle.Open(ctx, dir)
+// open is a circuit of a host of its own, which prepare may change first.
+func open(dir string, prepare func(*host.Host) error) (*host.Circuit, error) {
+	b, err := bundle.Open(context.Background(), dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h, err := host.New(host.Config{})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c, err := h.Open(ctx, b)
+	if err := prepare(h); err != nil {
+		return nil, err
+	}
+	return h.Open(context.Background(), b)
+}
+
+// hangForever is the helper: it says when the plugin hangs and never returns.
+func hangForever(dir string) error {
+	c, err := open(dir, func(*host.Host) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -83,29 +90,20 @@ func hangForever(dir string) error {
 	if err != nil {
 		return err
 	}
-	t.Progress = func(stage string) { fmt.Println(stage) }
-	_, err = c.Solve(ctx, t)
-	return err
+	return solveAloud(c, t)
 }
 
 // hangWithChild is hangForever with the plugin fault, which leaves a child first.
 func hangWithChild(dir string) error {
-	ctx := context.Background()
-	b, err := bundle.Open(ctx, dir)
-	if err != nil {
-		return err
-	}
-	h, err := host.New(host.Config{})
-	if err != nil {
-		return err
-	}
-	only := sandbox.Support{Layers: []sandbox.Status{{Layer: sandbox.Namespaces, InForce: true}}}
-	some, _, err := only.Choose(sandbox.BestEffort)
-	if err != nil {
-		return err
-	}
-	host.SetSandbox(h, some)
-	c, err := h.Open(ctx, b)
+	c, err := open(dir, func(h *host.Host) error {
+		only := sandbox.Support{Layers: []sandbox.Status{{Layer: sandbox.Namespaces, InForce: true}}}
+		some, _, err := only.Choose(sandbox.BestEffort)
+		if err != nil {
+			return err
+		}
+		host.SetSandbox(h, some)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -114,10 +112,16 @@ func hangWithChild(dir string) error {
 		if err != nil {
 			return err
 		}
-		t.Progress = func(stage string) { fmt.Println(stage) }
-		if _, err := c.Solve(ctx, t); err != nil {
+		if err := solveAloud(c, t); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// solveAloud prints the plugin's progress.
+func solveAloud(c *host.Circuit, t host.Task) error {
+	t.Progress = func(stage string) { fmt.Println(stage) }
+	_, err := c.Solve(context.Background(), t)
+	return err
 }

@@ -15,28 +15,22 @@ import (
 	"github.com/gristmill-zk/gristmill/plugins/sandbox"
 )
 
+// The tests have a temporary directory that nobody else uses, so that what is
+// left in it is theirs.
 func TestMain(m *testing.M) {
 	sandbox.Main()
-	os.Exit(inOwnTemp(m))
-}
-
-// inOwnTemp runs the tests with a temporary directory that nobody else uses, so
-// that what is left in it is theirs.
-func inOwnTemp(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sandbox-test-")
+	if err == nil {
+		err = os.Setenv("TMPDIR", dir)
+	}
 	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Setenv("TMPDIR", dir); err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	return code
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
 }
 
 // Which layers there are is the machine's business; that each is accounted for
